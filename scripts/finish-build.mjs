@@ -1,0 +1,7 @@
+// Runs after tsc: what a compiler does not do. Copies the SQL migrations and makes the command executable.
+import { chmodSync, cpSync, existsSync } from 'node:fs';
+
+if (existsSync('src/persistence/migrations')) {
+  cpSync('src/persistence/migrations', 'dist/persistence/migrations', { recursive: true });
+}
+if (existsSync('dist/cli/octavo.js')) chmodSync('dist/cli/octavo.js', 0o755);

@@ -1,0 +1,65 @@
+/**
+ * Identities, branded so that swapped arguments do not compile. In memory ids are lower-case UUID strings; on the
+ * wire and in the database 16 bytes. Byte order and string order agree, so both sides compare ids alike.
+ */
+import type { Random } from '../base/random.ts';
+
+declare const brand: unique symbol;
+type Brand<T, B extends string> = T & { readonly [brand]: B };
+
+export type PageId = Brand<string, 'PageId'>;
+export type BlockId = Brand<string, 'BlockId'>;
+export type ReplicaId = Brand<string, 'ReplicaId'>;
+export type EpochId = Brand<string, 'EpochId'>;
+export type NodeId = Brand<string, 'NodeId'>;
+export type UserId = Brand<string, 'UserId'>;
+/** A change's place in its page's log: 1, 2, 3 … without gaps; 0 is the empty page. */
+export type Seq = Brand<number, 'Seq'>;
+export type ShardIndex = Brand<number, 'ShardIndex'>;
+
+export const seq = (value: number): Seq => value as Seq;
+
+const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+export const ID_BYTES = 16;
+
+/** 16 bytes at `offset` as a UUID string. The caller names the brand: `bytesToId<PageId>(…)`. */
+export function bytesToId<T extends string>(bytes: Uint8Array, offset = 0): T {
+  const h = (i: number) => HEX[bytes[offset + i]!]!;
+  return (h(0) + h(1) + h(2) + h(3) + '-' + h(4) + h(5) + '-' + h(6) + h(7) + '-' + h(8) + h(9) + '-' +
+    h(10) + h(11) + h(12) + h(13) + h(14) + h(15)) as T; // prettier-ignore
+}
+
+const nibble = (code: number) => (code < 58 ? code - 48 : code - 87);
+
+/** Writes the 16 bytes of an id at `offset`. The id must be well formed (it came from `bytesToId` or `parseId`). */
+export function writeId(id: string, target: Uint8Array, offset: number): void {
+  for (let i = 0, at = 0; i < ID_BYTES; i++, at += 2) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) at++;
+    target[offset + i] = (nibble(id.charCodeAt(at)) << 4) | nibble(id.charCodeAt(at + 1));
+  }
+}
+
+export function idToBytes(id: string): Uint8Array {
+  const bytes = new Uint8Array(ID_BYTES);
+  writeId(id, bytes, 0);
+  return bytes;
+}
+
+/** Reads an id typed or configured by a person; `undefined` if it is no UUID. */
+export function parseId<T extends string>(text: string): T | undefined {
+  const lower = text.toLowerCase();
+  return UUID.test(lower) ? (lower as T) : undefined;
+}
+
+/** A UUIDv7 (RFC 9562): 48 bits of ms, then 74 random bits. Sorts by time of making. */
+export function newId<T extends string>(nowMs: number, random: Random): T {
+  const bytes = random.bytes(ID_BYTES);
+  for (let i = 5, rest = nowMs; i >= 0; i--) {
+    bytes[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  bytes[6] = 0x70 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  return bytesToId<T>(bytes);
+}
