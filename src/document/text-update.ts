@@ -1,0 +1,190 @@
+/**
+ * Reads the shape of a Yjs V1 update of one block's text without building anything, and refuses what must never be
+ * stored. Layout (yjs 13, `src/utils/encoding.js`): count of clients; for each: count of structs, client id, clock, then
+ * structs of [info byte, origins, parent, content]; then the delete set: clients, each with [clock, length] ranges.
+ *
+ * What a client may send: structs of at most one Yjs client id, root `text`, contents string, format, embed or deleted.
+ * No GC and no Skip structs, no nested types: a 14-byte GC struct could block a client id for ever. Honest editors send
+ * just this, since every edit is sent as it is made. Values of formats and embeds must be JSON, or Yjs would throw later.
+ */
+
+/** What an update adds and what it builds upon. Clocks count UTF-16 units, as in Yjs. */
+export interface TextShape {
+  /** The Yjs client id of the structs; `null` when the update only deletes. */
+  readonly client: number | null;
+  /** The structs cover `from` … `to` − 1 of that client. */
+  readonly from: number;
+  readonly to: number;
+  /** Per other client: the clock below which it must be held, from origins and deletes. */
+  readonly needs: ReadonlyMap<number, number>;
+  /** Where own deletes end; they may reach into this very update. */
+  readonly ownDeletesTo: number;
+}
+
+export const TEXT_ROOT = 'text';
+const CLOCK_MAX = 0x7fff_ffff;
+const CONTENT = { deleted: 1, string: 4, embed: 5, format: 6 } as const;
+const HAS_PARENT_SUB = 0x20;
+const HAS_RIGHT_ORIGIN = 0x40;
+const HAS_ORIGIN = 0x80;
+
+class BadUpdate extends Error {}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+class Scanner {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  byte(): number {
+    if (this.#at >= this.#bytes.length) throw new BadUpdate('it ends too early');
+    return this.#bytes[this.#at++]!;
+  }
+
+  /** lib0's varUint: seven bits a byte, lowest first. */
+  uint(max: number): number {
+    let value = 0;
+    let factor = 1;
+    for (;;) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) break;
+      factor *= 128;
+      if (factor > Number.MAX_SAFE_INTEGER) throw new BadUpdate('a number that is too large');
+    }
+    if (value > max) throw new BadUpdate('a number that is too large');
+    return value;
+  }
+
+  str(): string {
+    const length = this.uint(this.left);
+    if (length > this.left) throw new BadUpdate('it ends too early');
+    const from = this.#at;
+    this.#at += length;
+    if (length === 1 && this.#bytes[from]! < 0x80) return String.fromCharCode(this.#bytes[from]!);
+    try {
+      return utf8.decode(this.#bytes.subarray(from, from + length));
+    } catch {
+      // Bad input: TextDecoder in fatal mode throws a TypeError.
+      throw new BadUpdate('a string that is not UTF-8');
+    }
+  }
+
+  jsonText(): void {
+    const text = this.str();
+    // lib0 writes undefined as this word; Yjs reads it back.
+    if (text === 'undefined') return;
+    try {
+      JSON.parse(text);
+    } catch {
+      // Bad input.
+      throw new BadUpdate('a format or an embed that is not JSON');
+    }
+  }
+}
+
+/** The update's shape, or why it is refused. Never throws. */
+export function scanTextUpdate(bytes: Uint8Array): TextShape | { readonly malformed: string } {
+  try {
+    return scan(new Scanner(bytes));
+  } catch (error) {
+    if (error instanceof BadUpdate) return { malformed: `a text update that cannot be used: ${error.message}` };
+    throw error;
+  }
+}
+
+function scan(scanner: Scanner): TextShape {
+  const needs = new Map<number, number>();
+  const require = (client: number, clock: number) => {
+    if (clock > (needs.get(client) ?? 0)) needs.set(client, clock);
+  };
+  const clients = scanner.uint(scanner.left);
+  if (clients > 1) throw new BadUpdate('structs of more than one Yjs client id');
+  let client: number | null = null;
+  let from = 0;
+  let to = 0;
+  if (clients === 1) {
+    const structs = scanner.uint(scanner.left);
+    if (structs === 0) throw new BadUpdate('a client id without structs');
+    client = scanner.uint(Number.MAX_SAFE_INTEGER);
+    from = scanner.uint(CLOCK_MAX);
+    to = from;
+    for (let i = 0; i < structs; i++) {
+      to += scanItem(scanner, client, to, require);
+      if (to > CLOCK_MAX) throw new BadUpdate('a clock that is too large');
+    }
+  }
+  const ownDeletesTo = scanDeletes(scanner, client, require);
+  if (scanner.left > 0) throw new BadUpdate('bytes after its end');
+  if (ownDeletesTo > to) require(client!, ownDeletesTo);
+  return { client, from, to, needs, ownDeletesTo };
+}
+
+type Require = (client: number, clock: number) => void;
+
+function scanOrigin(scanner: Scanner, client: number, clock: number, require: Require): void {
+  const originClient = scanner.uint(Number.MAX_SAFE_INTEGER);
+  const originClock = scanner.uint(CLOCK_MAX);
+  if (originClient !== client) require(originClient, originClock + 1);
+  else if (originClock >= clock) throw new BadUpdate('an origin that lies ahead');
+}
+
+/** Steps over one item at `clock`; returns its length in clock units. */
+function scanItem(scanner: Scanner, client: number, clock: number, require: Require): number {
+  const info = scanner.byte();
+  if ((info & HAS_PARENT_SUB) !== 0) throw new BadUpdate('an item with a key; a text has none');
+  if ((info & HAS_ORIGIN) !== 0) scanOrigin(scanner, client, clock, require);
+  if ((info & HAS_RIGHT_ORIGIN) !== 0) scanOrigin(scanner, client, clock, require);
+  if ((info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN)) === 0) {
+    if (scanner.uint(1) !== 1 || scanner.str() !== TEXT_ROOT) throw new BadUpdate(`a root other than "${TEXT_ROOT}"`);
+  }
+  switch (info & 0x1f) {
+    case CONTENT.deleted:
+      return positive(scanner.uint(CLOCK_MAX));
+    case CONTENT.string:
+      return positive(scanner.str().length);
+    case CONTENT.embed:
+      scanner.jsonText();
+      return 1;
+    case CONTENT.format:
+      scanner.str();
+      scanner.jsonText();
+      return 1;
+    default:
+      throw new BadUpdate(`content of type ${info & 0x1f}; a text holds strings, formats and embeds`);
+  }
+}
+
+function positive(length: number): number {
+  if (length === 0) throw new BadUpdate('an item of length 0');
+  return length;
+}
+
+/** Steps over the delete set; returns where the own client's deletes end. */
+function scanDeletes(scanner: Scanner, client: number | null, require: Require): number {
+  let ownTo = 0;
+  for (let clients = scanner.uint(scanner.left); clients > 0; clients--) {
+    const deletedClient = scanner.uint(Number.MAX_SAFE_INTEGER);
+    for (let ranges = scanner.uint(scanner.left); ranges > 0; ranges--) {
+      const end = scanner.uint(CLOCK_MAX) + scanner.uint(CLOCK_MAX);
+      if (deletedClient === client) ownTo = Math.max(ownTo, end);
+      else require(deletedClient, end);
+    }
+  }
+  return ownTo;
+}
+
+/** Whether a text that holds `clocks` (client → next clock) can integrate the update at once. */
+export function continues(shape: TextShape, held: (client: number) => number): boolean {
+  if (shape.client !== null && shape.from > held(shape.client)) return false;
+  for (const [client, clock] of shape.needs) if (held(client) < clock) return false;
+  return true;
+}

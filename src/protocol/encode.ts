@@ -1,0 +1,125 @@
+/**
+ * Messages to bytes, for both directions. The positions are those of `decode.ts`; `docs/protocol-vectors.json` pins
+ * both. A change's `ops` are embedded as they came: encoded once, by the client that made them.
+ */
+import { assertNever } from '../base/assert.ts';
+import {
+  CLIENT_KIND,
+  type ClientMessage,
+  SERVER_KIND,
+  type ServerMessage,
+  type WireChange,
+  type WireStamp,
+} from './messages.ts';
+import { MsgpackWriter } from './msgpack-writer.ts';
+
+const intOrNil = (w: MsgpackWriter, value: number | null) => (value === null ? w.nil() : w.int(value));
+const idOrNil = (w: MsgpackWriter, id: string | null) => (id === null ? w.nil() : w.id(id));
+const writeStamp = (w: MsgpackWriter, hlc: WireStamp) => w.array(2).int(hlc.ms).int(hlc.counter);
+
+export function encodeClientMessage(message: ClientMessage): Uint8Array {
+  const w = new MsgpackWriter();
+  switch (message.kind) {
+    case 'hello':
+      w.array(4).int(CLIENT_KIND.hello).int(message.version).id(message.replica).str(message.clientName);
+      break;
+    case 'auth':
+      w.array(2).int(CLIENT_KIND.auth).str(message.token);
+      break;
+    case 'ping':
+      w.array(2).int(CLIENT_KIND.ping).int(message.t);
+      break;
+    case 'subscribe':
+      w.array(6).int(CLIENT_KIND.subscribe).int(message.ch).id(message.page);
+      intOrNil(w, message.since);
+      idOrNil(w, message.epoch);
+      if (message.create === null) w.nil();
+      else w.str(message.create);
+      break;
+    case 'unsubscribe':
+      w.array(2).int(CLIENT_KIND.unsubscribe).int(message.ch);
+      break;
+    case 'change':
+      w.array(6).int(CLIENT_KIND.change).int(message.ch).int(message.n);
+      writeStamp(w, message.hlc).raw(message.ops);
+      idOrNil(w, message.replica);
+      break;
+    case 'presence':
+      w.array(3).int(CLIENT_KIND.presence).int(message.ch);
+      if (message.state === null) w.nil();
+      else w.raw(message.state);
+      break;
+    case 'sync':
+      w.array(3).int(CLIENT_KIND.sync).int(message.ch).int(message.since);
+      break;
+    default:
+      assertNever(message);
+  }
+  return w.take();
+}
+
+function writeChange(w: MsgpackWriter, change: WireChange): void {
+  w.array(6).id(change.replica).int(change.n);
+  writeStamp(w, change.hlc).str(change.author).int(change.at).raw(change.ops);
+}
+
+export function encodeServerMessage(message: ServerMessage): Uint8Array {
+  const w = new MsgpackWriter();
+  switch (message.kind) {
+    case 'welcome': {
+      const limits = Object.entries(message.limits);
+      w.array(6).int(SERVER_KIND.welcome).int(message.version).id(message.node).int(message.time).map(limits.length);
+      for (const [name, value] of limits) w.str(name).int(value);
+      w.id(message.epoch);
+      break;
+    }
+    case 'pong':
+      w.array(3).int(SERVER_KIND.pong).int(message.t).int(message.time);
+      break;
+    case 'error':
+      w.array(5).int(SERVER_KIND.error).str(message.code).str(message.message);
+      intOrNil(w, message.retryAfterMs);
+      intOrNil(w, message.ch);
+      break;
+    case 'role':
+      w.array(3).int(SERVER_KIND.role);
+      intOrNil(w, message.ch);
+      if (message.role === null) w.nil();
+      else w.str(message.role);
+      break;
+    case 'subscribed':
+      w.array(6).int(SERVER_KIND.subscribed).int(message.ch).str(message.role);
+      w.int(message.head).int(message.lastN).id(message.epoch);
+      break;
+    case 'snapshot':
+      w.array(7).int(SERVER_KIND.snapshot).int(message.ch).int(message.seq).int(message.encoding);
+      w.int(message.part).int(message.parts).bin(message.bytes);
+      break;
+    case 'changes':
+      w.array(4).int(SERVER_KIND.changes).id(message.page).int(message.firstSeq).array(message.changes.length);
+      for (const change of message.changes) writeChange(w, change);
+      break;
+    case 'ack':
+      w.array(5).int(SERVER_KIND.ack).int(message.ch).int(message.n).int(message.seq).id(message.replica);
+      break;
+    case 'reject':
+      w.array(7).int(SERVER_KIND.reject).int(message.ch).int(message.n).str(message.code).str(message.message);
+      intOrNil(w, message.retryAfterMs);
+      w.id(message.replica);
+      break;
+    case 'notice':
+      w.array(5).int(SERVER_KIND.notice).int(message.ch).int(message.n).str(message.code).int(message.opIndex);
+      break;
+    case 'presence':
+      w.array(3).int(SERVER_KIND.presence).id(message.page).array(message.states.length);
+      for (const { replica, user, state } of message.states) {
+        w.array(3).id(replica).str(user);
+        if (state === null) w.nil();
+        else w.raw(state);
+      }
+      break;
+    default:
+      assertNever(message);
+  }
+  return w.take();
+}
