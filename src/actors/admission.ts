@@ -1,0 +1,68 @@
+/**
+ * Whether a change may enter a page's queue. Pure decisions, in the order that the protocol promises: whose replica it
+ * is; then duplicates, which are acknowledged before role, clock or limits are looked at; then the number; then the
+ * rest. The content itself is the model's to check.
+ */
+import type { Millis } from '../base/time.ts';
+import type { Code } from '../protocol/codes.ts';
+import type { UserId } from '../protocol/ids.ts';
+import type { Limits } from '../protocol/limits.ts';
+import { mayWrite, type Role, type WireStamp } from '../protocol/messages.ts';
+
+export interface AdmissionFacts {
+  readonly user: UserId;
+  readonly role: Role;
+  readonly n: number;
+  readonly hlc: WireStamp;
+  readonly bytes: number;
+  /** The replica in the log and in the queue, where it is known. */
+  readonly logged: { readonly owner: UserId; readonly lastN: number } | undefined;
+  readonly queued: { readonly owner: UserId; readonly n: number } | undefined;
+  readonly queueLength: number;
+  readonly queueBytes: number;
+  readonly closed: boolean;
+  /** The highest ms in the page's log. */
+  readonly latestMs: Millis;
+  readonly now: Millis;
+  /** ms until the page's rate allows another change; 0 now. */
+  readonly rateWaitMs: number;
+}
+
+export type Admission =
+  | { readonly verdict: 'accept' }
+  /** In the log: acknowledge again. */
+  | { readonly verdict: 'acknowledge' }
+  /** In the queue: its echo will tell. */
+  | { readonly verdict: 'ignore' }
+  | { readonly verdict: 'refuse'; readonly code: Code; readonly message: string; readonly retryAfterMs: number | null };
+
+const BUSY_RETRY_MS = 500;
+
+export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
+  const owner = facts.logged?.owner ?? facts.queued?.owner;
+  if (owner !== undefined && owner !== facts.user) {
+    return refuse('not_yours', 'this replica id belongs to another user; draw a new one');
+  }
+  const loggedN = facts.logged?.lastN ?? 0;
+  const lastN = Math.max(loggedN, facts.queued?.n ?? 0);
+  if (facts.n >= 1 && facts.n <= loggedN) return { verdict: 'acknowledge' };
+  if (facts.n >= 1 && facts.n <= lastN) return { verdict: 'ignore' };
+  if (facts.n !== lastN + 1) return refuse('out_of_order', `n is ${facts.n}; this replica’s next is ${lastN + 1}`);
+  if (!mayWrite(facts.role)) return refuse('forbidden', `a ${facts.role} may not change this page`);
+  if (facts.closed) return refuse('page_closed', 'the page is in the trash; restore it first');
+  const latest = Math.max(facts.now, facts.latestMs);
+  if (facts.hlc.ms > latest + limits.clockDriftMaxMs) {
+    return refuse('clock_skew', `the stamp is ${facts.hlc.ms - latest} ms ahead; stamp it anew by the server’s time`);
+  }
+  if (facts.rateWaitMs > 0) {
+    return refuse('rate', `this page takes ${limits.pageChangesPerSecond} changes a second`, facts.rateWaitMs);
+  }
+  if (facts.queueLength >= limits.pageQueueMax || facts.queueBytes + facts.bytes > limits.pageQueueBytesMax) {
+    return refuse('busy', 'too many changes of this page wait for the database', BUSY_RETRY_MS);
+  }
+  return { verdict: 'accept' };
+}
+
+function refuse(code: Code, message: string, retryAfterMs: number | null = null): Admission {
+  return { verdict: 'refuse', code, message, retryAfterMs };
+}

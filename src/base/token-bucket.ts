@@ -1,0 +1,32 @@
+/**
+ * A rate limit: `perSecond` tokens flow in, at most `burst` are kept, each act takes one. Pure: time is passed in.
+ */
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #tokens: number;
+  #at: number;
+
+  constructor(perSecond: number, burst: number, nowMs: number) {
+    this.#perMs = perSecond / 1000;
+    this.#burst = Math.max(1, burst);
+    this.#tokens = this.#burst;
+    this.#at = nowMs;
+  }
+
+  /** Takes a token and returns 0, or takes none and returns the ms until there is one. `nowMs` is monotonic. */
+  take(nowMs: number): number {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#at) * this.#perMs);
+    this.#at = nowMs;
+    if (this.#tokens >= 1) {
+      this.#tokens--;
+      return 0;
+    }
+    return Math.ceil((1 - this.#tokens) / this.#perMs);
+  }
+
+  /** Full again: nothing is lost by forgetting this bucket. */
+  isFull(nowMs: number): boolean {
+    return this.#tokens + (nowMs - this.#at) * this.#perMs >= this.#burst;
+  }
+}

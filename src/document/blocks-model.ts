@@ -1,0 +1,202 @@
+/**
+ * The `blocks` model as the server runs it: the shared `BlockTable` plus the checks that only a server makes before a
+ * change enters the log: limits, continuity of text, ownership of Yjs client ids. Checks look at state and queue.
+ */
+import { assert } from '../base/assert.ts';
+import type { BlockId, PageId, UserId } from '../protocol/ids.ts';
+import type { Limits } from '../protocol/limits.ts';
+import { MsgpackReader } from '../protocol/msgpack-reader.ts';
+import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
+import { BlockTable, isNotice } from './blocks.ts';
+import type { Stamp } from './hlc.ts';
+import type { DocumentModel, OpNotice, Refusal } from './model.ts';
+import { decodeOps, type Op, type PropWrite, type TextWrite } from './ops.ts';
+import { decodeSnapshot, encodeSnapshot, MODEL_VERSION } from './snapshot.ts';
+import { continues } from './text-update.ts';
+
+/** What queued changes will add to one block, as far as later checks ask. */
+interface QueuedBlock {
+  /** Set when the queue inserts this block. */
+  depth: number | undefined;
+  textBytes: number;
+  propsBytes: number;
+  readonly clocks: Map<number, number>;
+}
+
+export class BlocksModel implements DocumentModel<Op[]> {
+  readonly version = MODEL_VERSION;
+  readonly table: BlockTable;
+  readonly #limits: Limits;
+  readonly #ownerByYjsClient: Map<number, UserId>;
+  #queued = new Map<BlockId, QueuedBlock>();
+  #queuedInserts = 0;
+  readonly #queuedOwners = new Map<number, UserId>();
+
+  /** Throws `MsgpackError` when a stored snapshot is of another shape. */
+  constructor(page: PageId, limits: Limits, stored?: { snapshot: Uint8Array; private: Uint8Array }) {
+    this.#limits = limits;
+    this.table = stored ? decodeSnapshot(page, stored.snapshot) : new BlockTable(page);
+    this.#ownerByYjsClient = stored ? decodePrivate(stored.private) : new Map();
+  }
+
+  decode(body: Uint8Array): Op[] | { readonly malformed: string } {
+    return decodeOps(body);
+  }
+
+  /**
+   * Checks every op, then records them all. A change is let in whole or not at all: what earlier ops of it recorded
+   * before a later one is refused is taken back by `resetQueue`, which the actor calls on every refusal of this kind.
+   */
+  admit(ops: Op[], author: UserId): Refusal | undefined {
+    if (ops.length === 0) return { code: 'malformed', message: 'a change without ops' };
+    if (ops.length > this.#limits.opsPerChangeMax) {
+      return tooLarge(`${ops.length} ops in one change; at most ${this.#limits.opsPerChangeMax}`);
+    }
+    for (const op of ops) {
+      const refusal = this.#admitOp(op, author);
+      if (refusal) return refusal;
+    }
+    return undefined;
+  }
+
+  #admitOp(op: Op, author: UserId): Refusal | undefined {
+    switch (op.op) {
+      case 'insert':
+        return this.#admitInsert(op, author);
+      case 'update':
+        return this.#admitProps(op.block, op.props);
+      case 'text':
+        return this.#admitText(op.block, op, author);
+      case 'move':
+        return this.#admitMove(op);
+      case 'purge':
+        return { code: 'unsupported', message: 'purge is the server’s own op' };
+      case 'unknown':
+        return { code: 'unsupported', message: `op ${op.number} is not known to this server` };
+      default:
+        return undefined;
+    }
+  }
+
+  #queuedBlock(id: BlockId): QueuedBlock {
+    let block = this.#queued.get(id);
+    if (!block) {
+      block = { depth: undefined, textBytes: 0, propsBytes: 0, clocks: new Map() };
+      this.#queued.set(id, block);
+    }
+    return block;
+  }
+
+  /** Levels above a block in state or queue; `undefined` where there is no such block. */
+  #depth(id: BlockId): number | undefined {
+    return this.table.get(id) ? this.table.depth(id) : this.#queued.get(id)?.depth;
+  }
+
+  #admitInsert(op: Op & { op: 'insert' }, author: UserId): Refusal | undefined {
+    if (this.table.size + this.#queuedInserts >= this.#limits.blocksMax) {
+      return tooLarge(`the page holds ${this.#limits.blocksMax} blocks already`);
+    }
+    const parentDepth = this.#depth(op.parent);
+    // An unknown parent is no refusal: the op will have no effect, and its sender is told `gone`.
+    if (parentDepth !== undefined && parentDepth + 1 > this.#limits.depthMax) return this.#tooDeep();
+    if (!this.table.get(op.block)) {
+      this.#queuedBlock(op.block).depth ??= (parentDepth ?? 0) + 1;
+      this.#queuedInserts++;
+    }
+    return this.#admitProps(op.block, op.props) ?? (op.text ? this.#admitText(op.block, op.text, author) : undefined);
+  }
+
+  #tooDeep(): Refusal {
+    return tooLarge(`blocks may be nested ${this.#limits.depthMax} levels deep`);
+  }
+
+  #admitMove(op: Op & { op: 'move' }): Refusal | undefined {
+    const parentDepth = this.#depth(op.parent);
+    if (parentDepth === undefined || !this.table.get(op.block)) return undefined;
+    const room = this.#limits.depthMax - parentDepth - 1;
+    return room < 0 || this.table.height(op.block, room + 1) > room ? this.#tooDeep() : undefined;
+  }
+
+  #admitProps(id: BlockId, props: readonly PropWrite[]): Refusal | undefined {
+    if (props.length === 0) return undefined;
+    const block = this.table.get(id);
+    const queued = this.#queuedBlock(id);
+    let added = 0;
+    for (const { key, bytes } of props) added += bytes - (block?.props.get(key)?.bytes ?? 0);
+    queued.propsBytes += added;
+    // Queued overwrites of one prop are counted in full: refusing a little early is better than a little late.
+    if ((block?.propsBytes ?? 0) + queued.propsBytes > this.#limits.propsBytesMax && added > 0) {
+      return tooLarge(`the props of a block take at most ${this.#limits.propsBytesMax} bytes`);
+    }
+    return undefined;
+  }
+
+  #admitText(id: BlockId, write: TextWrite, author: UserId): Refusal | undefined {
+    const { update, shape } = write;
+    if (shape.client !== null) {
+      const owner = this.#ownerByYjsClient.get(shape.client) ?? this.#queuedOwners.get(shape.client);
+      if (owner !== undefined && owner !== author) {
+        return { code: 'not_yours', message: `the Yjs client id ${shape.client} belongs to another user` };
+      }
+      if (owner === undefined) this.#queuedOwners.set(shape.client, author);
+    }
+    const block = this.table.get(id);
+    // A block that is nowhere: the op will have no effect, and its sender is told `gone`.
+    if (!block && this.#queued.get(id)?.depth === undefined) return undefined;
+    const queued = this.#queuedBlock(id);
+    const held = (client: number) => Math.max(block?.text?.clockOf(client) ?? 0, queued.clocks.get(client) ?? 0);
+    if (!continues(shape, held)) {
+      return { code: 'missing', message: 'the text builds on characters that the page does not hold' };
+    }
+    if ((block?.text?.bytes ?? 0) + queued.textBytes + update.length > this.#limits.textBytesMax) {
+      return tooLarge(`the text of a block takes at most ${this.#limits.textBytesMax} bytes`);
+    }
+    queued.textBytes += update.length;
+    if (shape.client !== null) queued.clocks.set(shape.client, Math.max(held(shape.client), shape.to));
+    return undefined;
+  }
+
+  resetQueue(queued: readonly { readonly decoded: Op[]; readonly author: UserId }[]): void {
+    this.#queued = new Map();
+    this.#queuedInserts = 0;
+    this.#queuedOwners.clear();
+    for (const { decoded, author } of queued) this.admit(decoded, author);
+  }
+
+  apply(ops: Op[], stamp: Stamp, author: UserId): OpNotice[] {
+    const notices: OpNotice[] = [];
+    ops.forEach((op, opIndex) => {
+      const text = op.op === 'text' ? op : op.op === 'insert' ? op.text : null;
+      const client = text?.shape.client;
+      if (client !== null && client !== undefined && !this.#ownerByYjsClient.has(client)) {
+        this.#ownerByYjsClient.set(client, author);
+      }
+      const code = this.table.apply(op, stamp);
+      if (isNotice(code)) notices.push({ opIndex, code });
+    });
+    return notices;
+  }
+
+  encodeSnapshot(): Uint8Array {
+    return encodeSnapshot(this.table);
+  }
+
+  encodePrivate(): Uint8Array {
+    const w = new MsgpackWriter();
+    w.array(this.#ownerByYjsClient.size);
+    for (const [client, owner] of this.#ownerByYjsClient) w.array(2).int(client).str(owner);
+    return w.take();
+  }
+}
+
+function decodePrivate(bytes: Uint8Array): Map<number, UserId> {
+  const owners = new Map<number, UserId>();
+  const r = new MsgpackReader(bytes);
+  for (let left = r.array(); left > 0; left--) {
+    assert(r.array() === 2, 'an owner is [client, user]');
+    owners.set(r.uint(), r.str(1024) as UserId);
+  }
+  return owners;
+}
+
+const tooLarge = (message: string): Refusal => ({ code: 'too_large', message });

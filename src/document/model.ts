@@ -1,0 +1,33 @@
+/**
+ * What an actor knows of a page's content: a document model behind one interface. Pure: no IO, no clock.
+ *
+ * A change's body is decoded once (`decode`), checked against state and queue (`admit`), and applied when the log has
+ * it (`apply`). `admit` records what it let in, so that the next change is checked against it too; `resetQueue` says
+ * what is still queued after a refusal. `apply` runs in log order, and for changes of other nodes without `admit`.
+ */
+import type { Code, NoticeCode } from '../protocol/codes.ts';
+import type { UserId } from '../protocol/ids.ts';
+import type { Stamp } from './hlc.ts';
+
+export interface Refusal {
+  readonly code: Code;
+  readonly message: string;
+}
+
+export interface OpNotice {
+  readonly opIndex: number;
+  readonly code: NoticeCode;
+}
+
+export interface DocumentModel<Decoded = unknown> {
+  readonly version: number;
+  decode(body: Uint8Array): Decoded | { readonly malformed: string };
+  admit(change: Decoded, author: UserId): Refusal | undefined;
+  resetQueue(queued: readonly { readonly decoded: Decoded; readonly author: UserId }[]): void;
+  /** Applies a logged change; returns what had no effect and why. */
+  apply(change: Decoded, stamp: Stamp, author: UserId): OpNotice[];
+  /** What joiners get. */
+  encodeSnapshot(): Uint8Array;
+  /** The server's own part of a snapshot. */
+  encodePrivate(): Uint8Array;
+}
