@@ -16,6 +16,7 @@ import { TokenBucket } from '../base/token-bucket.ts';
 import type { OpNotice } from '../document/model.ts';
 import type { LogEntry, StoredChange } from '../persistence/log-store.ts';
 import type { Code } from '../protocol/codes.ts';
+import { isMalformed } from '../protocol/decode.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
 import { type PageId, type ReplicaId, seq, type Seq } from '../protocol/ids.ts';
 import { mayWrite, type Role } from '../protocol/messages.ts';
@@ -309,7 +310,7 @@ export class PageActor {
     const body = message.ops.slice();
     const { model } = live.state;
     const decoded = model.decode(body);
-    if (typeof decoded === 'object' && decoded !== null && 'malformed' in decoded) {
+    if (isMalformed(decoded)) {
       return this.#reject(connection, n, replica, 'malformed', decoded.malformed);
     }
     const refusal = model.admit(decoded, subscriber.user);
@@ -377,6 +378,7 @@ export class PageActor {
   #resume(live: Live): void {
     live.commit = 'idle';
     this.#resetModelQueue(live);
+    if (live.ahead.length > 0) return this.#settle(live);
     if (this.#queue.length > 0) this.#world.markDirty(this.page);
     else this.#idleSince = this.#world.clock.monotonic();
     this.snapshot(false);

@@ -5,6 +5,7 @@
 import type { Millis } from '../base/time.ts';
 import type { DocumentModel, OpNotice } from '../document/model.ts';
 import type { LogEntry } from '../persistence/log-store.ts';
+import { isMalformed } from '../protocol/decode.ts';
 import type { ReplicaId, Seq } from '../protocol/ids.ts';
 import { RecentLog } from './recent-log.ts';
 import { encodePrivateState, type ReplicaRecord } from './replicas.ts';
@@ -126,8 +127,3 @@ export class PageState {
     return { snapshot, after, entries: this.recent.since(after) };
   }
 }
-
-function isMalformed(decoded: unknown): decoded is { readonly malformed: string } {
-  return typeof decoded === 'object' && decoded !== null && 'malformed' in decoded;
-}
-

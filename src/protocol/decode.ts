@@ -36,8 +36,9 @@ function guarded<T>(bytes: Uint8Array, read: (reader: MsgpackReader, kind: numbe
   }
 }
 
-export function isMalformed(value: object): value is Malformed {
-  return 'malformed' in value;
+/** Whether a decoder answered with a reason instead of a value. */
+export function isMalformed(value: unknown): value is Malformed {
+  return typeof value === 'object' && value !== null && 'malformed' in value;
 }
 
 function need(count: number, wanted: number): void {

@@ -1,0 +1,81 @@
+/**
+ * Batches of records between the gateway and a shard: one transferable buffer per turn and direction. A record is
+ *
+ *     [type u8] [connection u32] [length u32] [bytes]          little-endian
+ *
+ * To the shard: `frame` (a client's message, unopened), `subscribe` (what the gateway knows, then the message), `role`,
+ * `closed`. From the shard: `send`, `publish`, `join`, `leave` (a page id before the rest), `forget` (a ch).
+ */
+import { assert } from '../base/assert.ts';
+
+export const TO_SHARD = { frame: 1, subscribe: 2, role: 3, unsubscribe: 4, closed: 5 } as const;
+export const FROM_SHARD = { send: 1, publish: 2, join: 3, leave: 4, forget: 5 } as const;
+
+const HEAD_BYTES = 9;
+const FIRST_CAPACITY = 16 << 10;
+
+export class EnvelopeWriter {
+  #bytes = new Uint8Array(FIRST_CAPACITY);
+  #view = new DataView(this.#bytes.buffer);
+  #length = 0;
+
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  add(type: number, connection: number, bytes: Uint8Array): void {
+    const at = this.#head(type, connection, bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+
+  /** A record whose bytes are two parts, one after the other. */
+  addPair(type: number, connection: number, first: Uint8Array, second: Uint8Array): void {
+    const at = this.#head(type, connection, first.length + second.length);
+    this.#bytes.set(first, at);
+    this.#bytes.set(second, at + first.length);
+  }
+
+  #head(type: number, connection: number, length: number): number {
+    const at = this.#length;
+    const needed = at + HEAD_BYTES + length;
+    if (needed > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+      larger.set(this.#bytes.subarray(0, at));
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    this.#bytes[at] = type;
+    this.#view.setUint32(at + 1, connection, true);
+    this.#view.setUint32(at + 5, length, true);
+    this.#length = needed;
+    return at + HEAD_BYTES;
+  }
+
+  /** The batch, in a buffer of its own that can be transferred; the writer starts anew. */
+  take(): Uint8Array {
+    const batch = this.#bytes.subarray(0, this.#length);
+    this.#bytes = new Uint8Array(FIRST_CAPACITY);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#length = 0;
+    return batch;
+  }
+}
+
+/** Calls `visit` for each record of a batch, in order. The bytes are views into it. */
+export function readEnvelope(
+  batch: Uint8Array,
+  visit: (type: number, connection: number, bytes: Uint8Array) => void,
+): void {
+  const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
+  for (let at = 0; at < batch.length;) {
+    const length = view.getUint32(at + 5, true);
+    const from = at + HEAD_BYTES;
+    assert(from + length <= batch.length, 'a batch holds whole records');
+    visit(batch[at]!, view.getUint32(at + 1, true), batch.subarray(from, from + length));
+    at = from + length;
+  }
+}
