@@ -3,11 +3,18 @@
  * (uWebSockets.js) and `ws-transport.ts` (for platforms where the addon does not load); one contract suite runs on
  * both (`test/contracts/transport.ts`). It knows nothing of pages or frames: bytes in, bytes out, topics.
  *
- * Rules both twins keep: frames of one socket leave in the order of `send` and `publish`; a message's bytes belong to
- * the transport and are valid only during the callback; after `close` was reported nothing is reported of that socket.
+ * Rules both twins keep: frames of one socket leave in the order of `send` and `publish`; who gets a published frame
+ * is decided when `publish` is called, so a later `join` or `leave` does not change it; a message's bytes belong to
+ * the transport and are valid only during the callback; `close` is reported once for every opened socket, for `end`
+ * and `terminate` before they return (inside `cork`: when it returns), and nothing is reported of that socket after.
+ *
+ * The functions at the end are what both twins must do alike: ids, one spelling of addresses, the guard around the
+ * handlers, the timing of `dropped`.
  */
+import { endOfTurn } from '../base/time.ts';
+import type { Log } from '../base/log.ts';
 
-/** `dropped`: the socket's buffer is past `backpressureMax`; nothing of this frame will arrive. */
+/** `dropped`: the buffer is past `backpressureBytesMax` or the socket is closed; nothing of this frame will arrive. */
 export type SendResult = 'sent' | 'queued' | 'dropped';
 
 export interface TransportSocket {
@@ -23,7 +30,10 @@ export interface TransportSocket {
   leave(topic: string): void;
   /** Bytes accepted and not yet written to the network. */
   bufferedBytes(): number;
-  /** Sends a close frame after what is queued, then closes. */
+  /**
+   * Sends a close frame after what is queued, then closes. A peer whose buffer is past `backpressureBytesMax` may see
+   * 1006 instead of the code. `reason` is cut to the 123 bytes that a close frame can carry.
+   */
   end(code: number, reason: string): void;
   /** Closes at once, without a close frame. */
   terminate(): void;
@@ -32,7 +42,7 @@ export interface TransportSocket {
 export interface UpgradeRequest {
   readonly path: string;
   readonly query: URLSearchParams;
-  /** Lower-case names. */
+  /** Lower-case names; '' if absent. Valid only during `upgrade`. */
   header(name: string): string;
   readonly protocols: readonly string[];
   readonly address: string;
@@ -50,14 +60,21 @@ export interface HttpReply {
 }
 
 export interface TransportHandlers<Context> {
+  /** Decides for any path. `open` need not follow: the peer may vanish or its handshake be wrong. */
   upgrade(request: UpgradeRequest): UpgradeDecision<Context>;
   open(socket: TransportSocket, context: Context): void;
   message(socket: TransportSocket, bytes: Uint8Array, isBinary: boolean): void;
-  /** The buffer went down after `send` answered `queued` or `dropped`. */
+  /** The buffer went down after frames were queued or dropped; it may still hold some. Can come without need. */
   drain(socket: TransportSocket): void;
-  /** `code` 1006 when the peer vanished without a close frame. */
+  /**
+   * Frames for this socket were dropped, by `publish` or `send`: its stream has a gap, and frames sent later may
+   * still arrive. Told once per turn and socket however many were lost, always in a later turn: uWebSockets.js drops
+   * while it walks a topic, and a handler that left the topic or closed the socket there would break that walk.
+   */
+  dropped(socket: TransportSocket): void;
+  /** `code` 1006 when no close frame came or went, 1005 when the peer's had no code, 1009 for a message too large. */
   close(socket: TransportSocket, code: number): void;
-  /** GET requests that are no upgrade. */
+  /** GET and HEAD requests that are no upgrade; `path` has no query. */
   http(path: string): Promise<HttpReply>;
 }
 
@@ -66,7 +83,7 @@ export interface TransportLimits {
   readonly messageBytesMax: number;
   /** Unwritten bytes of one socket past which frames are dropped. */
   readonly backpressureBytesMax: number;
-  /** A socket that sent nothing (pongs included) for this long is closed; pings are sent by the transport. */
+  /** A socket that sent nothing (pongs included) for this long is closed; the transport sends pings. 8 to 960. */
   readonly idleSeconds: number;
 }
 
@@ -77,8 +94,114 @@ export interface Transport {
   listen(host: string, port: number): Promise<number>;
   /** Sends one binary message to every socket in `topic`. */
   publish(topic: string, bytes: Uint8Array): void;
-  /** Takes no new connections; the open ones live on. */
+  /** Takes no new sockets (an upgrade on a kept-alive connection gets 503); the open ones live on. */
   stopListening(): void;
   /** Stops listening and closes every socket. */
   close(): Promise<void>;
+}
+
+const closeReasonBytesMax = 123;
+
+let lastSocketId = 0;
+
+/** Ids are shared by all transports of a process, so that a socket's id alone names it in logs and envelopes. */
+export function nextSocketId(): number {
+  lastSocketId = lastSocketId === 0xffff_ffff ? 1 : lastSocketId + 1;
+  return lastSocketId;
+}
+
+/**
+ * One spelling per address, since limits count by it: IPv4 in dotted form also when it came mapped into IPv6 (a
+ * server bound to `::` sees all its IPv4 peers that way), IPv6 compressed, without a zone.
+ */
+export function plainAddress(text: string): string {
+  if (!text.includes(':')) return text;
+  const bare = text.split('%', 1)[0] ?? '';
+  if (!URL.canParse(`http://[${bare}]/`)) return text;
+  const canonical = new URL(`http://[${bare}]/`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical);
+  if (!mapped) return canonical;
+  const [high, low] = [parseInt(mapped[1] ?? '0', 16), parseInt(mapped[2] ?? '0', 16)];
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
+
+/** Cuts at a character's start: a client must fail a close frame whose reason is not valid UTF-8. */
+export function closeReason(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= closeReasonBytesMax) return reason;
+  let end = closeReasonBytesMax;
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
+}
+
+/**
+ * An exception of a handler is a bug of ours. It must cost one socket or one request, never the process, which holds
+ * everybody's sockets: it is logged, and the socket closed with 1011.
+ */
+export function guardHandlers<Context>(
+  handlers: TransportHandlers<Context>,
+  log: Log,
+): TransportHandlers<Context> {
+  const failed = (where: string, error: unknown, socket?: TransportSocket): void => {
+    log.error({ err: error, where, socket: socket?.id }, 'a transport handler threw');
+  };
+  const guarded = (where: string, socket: TransportSocket, run: () => void): void => {
+    try {
+      run();
+    } catch (error) {
+      failed(where, error, socket);
+      socket.end(1011, 'internal error');
+    }
+  };
+  return {
+    upgrade(request) {
+      try {
+        return handlers.upgrade(request);
+      } catch (error) {
+        failed('upgrade', error);
+        return { accept: false, status: 500, body: 'internal error' };
+      }
+    },
+    open: (socket, context) => guarded('open', socket, () => handlers.open(socket, context)),
+    message: (socket, bytes, isBinary) =>
+      guarded('message', socket, () => handlers.message(socket, bytes, isBinary)),
+    drain: (socket) => guarded('drain', socket, () => handlers.drain(socket)),
+    dropped: (socket) => guarded('dropped', socket, () => handlers.dropped(socket)),
+    close: (socket, code) => guarded('close', socket, () => handlers.close(socket, code)),
+    async http(path) {
+      try {
+        return await handlers.http(path);
+      } catch (error) {
+        failed('http', error);
+        return { status: 500, contentType: 'text/plain', body: 'internal error\n' };
+      }
+    },
+  };
+}
+
+/** Collects the sockets that lost frames and reports each once, as `TransportHandlers.dropped` promises. */
+export class DroppedSockets<Socket> {
+  #pending = new Set<Socket>();
+  readonly #report: (socket: Socket) => void;
+
+  constructor(report: (socket: Socket) => void) {
+    this.#report = report;
+  }
+
+  add(socket: Socket): void {
+    if (this.#pending.size === 0) endOfTurn(() => this.#flush());
+    this.#pending.add(socket);
+  }
+
+  /** A closed socket is not reported any more. */
+  forget(socket: Socket): void {
+    this.#pending.delete(socket);
+  }
+
+  #flush(): void {
+    // Taken first: a report may close other sockets, or drop frames of its own that belong to the next turn.
+    for (const socket of [...this.#pending]) {
+      if (this.#pending.delete(socket)) this.#report(socket);
+    }
+  }
 }

@@ -1,0 +1,25 @@
+/**
+ * How a command fails: one or two lines on stderr that name cause and remedy, and an exit code. Stack traces are for
+ * bugs only.
+ */
+import { CommanderError } from 'commander';
+
+/** An expected failure with a message made for the person at the terminal. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Names of errors whose message is meant for people; others are bugs and show their stack. */
+const EXPECTED = new Set([
+  'CommandError', 'ConfigError', 'OctavoError', 'StoreError', 'EmbeddedPostgresError', 'DatabaseSettingsError',
+  'DatabaseTooNewError', 'TransportUnavailableError', 'TransportListenError', 'ListenError',
+]); // prettier-ignore
+
+export function failWith(error: unknown): never {
+  // Commander has printed its own message (or the help) by now.
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
+  const known = error instanceof Error && (EXPECTED.has(error.name) || 'syscall' in error);
+  const text = known ? (error as Error).message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`octavo: ${text}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+/**
+ * The `octavo` command: one file per subcommand, all options and help by commander. Exit codes: 0 done, 1 failed
+ * (message on stderr), 2 wrong usage.
+ */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { failWith } from './fail.ts';
+import { startCommand } from './start.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('octavo')
+  .description('A realtime server for documents that people edit together')
+  .version(version)
+  .showHelpAfterError('(octavo <command> --help tells more)')
+  .exitOverride()
+  .addCommand(startCommand());
+
+for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  failWith(error);
+}

@@ -1,0 +1,132 @@
+/**
+ * All configuration: one table of environment variables, one checked and frozen object. A wrong value names itself and
+ * stops the start. Read by `main` and the commands only; `octavo start --help` prints the table.
+ */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import type { TokenKey } from './gateway/auth.ts';
+import type { TransportMode } from './gateway/open-transport.ts';
+import { LOG_LEVELS } from './process-log.ts';
+import { checkLimits, LIMIT_TABLE, type LimitName, type Limits } from './protocol/limits.ts';
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export interface Config {
+  readonly host: string;
+  readonly syncPort: number;
+  readonly shards: number;
+  readonly dataDir: string;
+  /** null: the embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl: string | null;
+  readonly transport: TransportMode;
+  /** null: a secret of its own, made at the first start and kept in `dataDir`. */
+  readonly tokenKey: TokenKey | null;
+  readonly logLevel: string;
+  readonly evictIdleMs: number;
+  readonly memoryMbPerShard: number;
+  readonly limits: Limits;
+}
+
+interface Variable {
+  readonly name: string;
+  readonly fallback: string;
+  readonly meaning: string;
+}
+
+/** The table of `--help` and of the README, limits apart. */
+export const VARIABLES: readonly Variable[] = [
+  { name: 'SYNC_PORT', fallback: '3002', meaning: 'port of WebSockets, /healthz, /readyz, /metrics; 0: any free one' },
+  { name: 'HOST', fallback: '127.0.0.1', meaning: 'address to listen on; beyond loopback a token key must be set' },
+  { name: 'SHARDS', fallback: 'cores − 1', meaning: 'worker threads that hold pages; 0: none, all in one thread' },
+  { name: 'DATA_DIR', fallback: './data', meaning: 'the embedded database, the generated secret, server.json' },
+  { name: 'DATABASE_URL', fallback: 'embedded', meaning: 'a PostgreSQL of your own, 15 or newer: postgres://…' },
+  { name: 'JWT_SECRET', fallback: 'generated', meaning: 'key of HS256 tokens, at least 32 bytes' },
+  { name: 'JWT_PUBLIC_KEY', fallback: '', meaning: 'instead: a public key (PEM) for RS256, PS256, ES256 or EdDSA tokens' },
+  { name: 'JWKS_URL', fallback: '', meaning: 'instead: where the public keys are published' },
+  { name: 'TRANSPORT', fallback: 'auto', meaning: 'auto, uws (uWebSockets.js) or ws' },
+  { name: 'LOG_LEVEL', fallback: 'info', meaning: LOG_LEVELS.join(', ') },
+  { name: 'EVICT_IDLE_MS', fallback: '60000', meaning: 'ms after which a page without subscribers leaves memory' },
+  { name: 'MEMORY_MB_PER_SHARD', fallback: '512', meaning: 'MiB of pages in memory; past it idle pages go at once' },
+]; // prettier-ignore
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function integer(env: Env, name: string, fallback: number, min: number, max: number): number {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new ConfigError(`${name}=${text}: expected a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+function choice<T extends string>(env: Env, name: string, fallback: T, allowed: readonly T[]): T {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  if (!(allowed as readonly string[]).includes(text)) {
+    throw new ConfigError(`${name}=${text}: expected one of ${allowed.join(', ')}`);
+  }
+  return text as T;
+}
+
+function url(env: Env, name: string, protocols: readonly string[]): string | null {
+  const text = env[name];
+  if (!text) return null;
+  // The value may hold a password: it is not repeated.
+  if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
+    throw new ConfigError(`${name} is no URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+  }
+  return text;
+}
+
+function readTokenKey(env: Env): TokenKey | null {
+  const given = ['JWT_SECRET', 'JWT_PUBLIC_KEY', 'JWKS_URL'].filter((name) => env[name]);
+  if (given.length > 1) throw new ConfigError(`${given.join(' and ')} are set: tokens have one kind of key, unset the others`);
+  const { JWT_SECRET: secret, JWT_PUBLIC_KEY: pem } = env;
+  if (secret) {
+    if (Buffer.byteLength(secret) < 32) throw new ConfigError('JWT_SECRET is shorter than 32 bytes: try `openssl rand -hex 32`');
+    return { kind: 'secret', secret };
+  }
+  if (pem) return { kind: 'publicKey', pem: pem.replaceAll('\\n', '\n') };
+  const jwks = url(env, 'JWKS_URL', ['https:', 'http:']);
+  return jwks ? { kind: 'jwks', url: jwks } : null;
+} // prettier-ignore
+
+function readLimits(env: Env): Limits {
+  const limits = Object.fromEntries(
+    Object.entries(LIMIT_TABLE).map(([name, row]) => [name, integer(env, row.env, row.value, 1, 2 ** 40)]),
+  ) as Record<LimitName, number>;
+  const broken = checkLimits(limits);
+  if (broken) throw new ConfigError(broken);
+  return Object.freeze(limits);
+}
+
+const isLoopback = (host: string) => /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
+
+/** Throws `ConfigError` with the variable's name and what was expected. */
+export function readConfig(env: Env): Config {
+  const host = env['HOST'] || '127.0.0.1';
+  const tokenKey = readTokenKey(env);
+  if (!isLoopback(host) && !tokenKey) {
+    throw new ConfigError(
+      `HOST=${host} is reachable from elsewhere, but the tokens’ secret is a generated one: ` +
+        'set JWT_SECRET (32 bytes at least; `openssl rand -hex 32`), JWT_PUBLIC_KEY or JWKS_URL',
+    );
+  }
+  return Object.freeze({
+    host,
+    tokenKey,
+    syncPort: integer(env, 'SYNC_PORT', 3002, 0, 65535),
+    shards: integer(env, 'SHARDS', Math.max(1, availableParallelism() - 1), 0, 256),
+    dataDir: resolve(env['DATA_DIR'] || './data'),
+    databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    transport: choice<TransportMode>(env, 'TRANSPORT', 'auto', ['auto', 'uws', 'ws']),
+    logLevel: choice(env, 'LOG_LEVEL', 'info', LOG_LEVELS),
+    evictIdleMs: integer(env, 'EVICT_IDLE_MS', 60_000, 0, 86_400_000),
+    memoryMbPerShard: integer(env, 'MEMORY_MB_PER_SHARD', 512, 16, 1 << 20),
+    limits: readLimits(env),
+  });
+}

@@ -1,0 +1,33 @@
+/**
+ * The way to a shard, swappable: `local-port.ts` runs it in this thread, `thread-port.ts` in a worker thread. Batches
+ * are handed over (the sender must not touch them afterwards); they arrive in order, and none after `onExit`.
+ */
+import type { Limits } from '../protocol/limits.ts';
+import type { EpochId } from '../protocol/ids.ts';
+
+/** What a shard needs to start; plain data, so that it can cross to a thread. */
+export interface ShardConfig {
+  readonly index: number;
+  readonly databaseUrl: string;
+  readonly epoch: EpochId;
+  readonly limits: Limits;
+  readonly evictIdleMs: number;
+  readonly memoryBytesMax: number;
+  readonly logLevel: string;
+}
+
+export interface ShardPortEvents {
+  onBatch(batch: Uint8Array): void;
+  /** The shard ended without being asked to. */
+  onExit(reason: string): void;
+}
+
+export interface ShardPort {
+  post(batch: Uint8Array): void;
+  /** The shard's metrics as prom-client's JSON. Rejects if it does not answer in time. */
+  metrics(): Promise<unknown>;
+  /** Commits and snapshots within `deadlineMs`, then ends. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Ends it at once: for tests of a dead shard, and for a shard that hangs. */
+  kill(): Promise<void>;
+}
