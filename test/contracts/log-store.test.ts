@@ -1,0 +1,40 @@
+/**
+ * Runs the log store's contract on both twins: memory, and a real PostgreSQL with a database of its own.
+ */
+import pg from 'pg';
+import { silentLog } from '../../src/base/log.ts';
+import { MemoryDatabase, MemoryLogStore } from '../../src/persistence/memory-log-store.ts';
+import { openPostgresLogStore } from '../../src/persistence/postgres-log-store.ts';
+import { prepareDatabase } from '../../src/persistence/prepare-database.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { logStoreContract } from './log-store.ts';
+
+logStoreContract('memory', async () => {
+  const database = new MemoryDatabase();
+  return {
+    open: (log) => new MemoryLogStore(database, log),
+    setClosed: async (page, closed) => database.setClosed(page, closed),
+    damageSnapshot: async (page, at) => database.damageSnapshot(page, at),
+    destroy: async () => {},
+  };
+});
+
+logStoreContract('PostgreSQL', async () => {
+  const { url, drop } = await createTestDatabase();
+  await prepareDatabase({ url, log: silentLog });
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  return {
+    open: (log = silentLog) => openPostgresLogStore({ url, log }),
+    async setClosed(page, closed) {
+      await pool.query('update page_heads set closed = $2 where page_id = $1', [page, closed]);
+    },
+    async damageSnapshot(page, at) {
+      const flip = 'set_byte(body, 0, get_byte(body, 0) # 1)';
+      await pool.query(`update snapshots set body = ${flip} where page_id = $1 and seq = $2`, [page, at]);
+    },
+    async destroy() {
+      await pool.end();
+      await drop();
+    },
+  };
+});
