@@ -8,7 +8,7 @@
  * the transport and are valid only during the callback; `close` is reported once for every opened socket, for `end`
  * and `terminate` before they return (inside `cork`: when it returns), and nothing is reported of that socket after.
  *
- * The functions at the end are what both twins must do alike: ids, one spelling of addresses, the guard around the
+ * The exports at the end are what both twins must do alike: ids, one spelling of addresses, the guard around the
  * handlers, the timing of `dropped`.
  */
 import { endOfTurn } from '../base/time.ts';
@@ -200,7 +200,7 @@ export class DroppedSockets<Socket> {
 
   #flush(): void {
     // Taken first: a report may close other sockets, or drop frames of its own that belong to the next turn.
-    for (const socket of [...this.#pending]) {
+    for (const socket of Array.from(this.#pending)) {
       if (this.#pending.delete(socket)) this.#report(socket);
     }
   }

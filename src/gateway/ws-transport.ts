@@ -42,8 +42,8 @@ interface Owner {
   readonly limits: TransportLimits;
   join(topic: string, socket: WsSocket): void;
   leave(topic: string, socket: WsSocket): void;
-  drained(socket: WsSocket): void;
-  dropped(socket: WsSocket): void;
+  readonly drained: (socket: WsSocket) => void;
+  readonly dropped: (socket: WsSocket) => void;
   closed(socket: WsSocket, code: number): void;
 }
 
@@ -129,7 +129,7 @@ class WsSocket implements TransportSocket {
     });
   }
 
-  /** The first reason to close is the one that counts; `ws` reports a later one for the same socket. */
+  /** The first reason to close counts; `ws` may report another later. */
   reportClose(code: number): void {
     if (!this.#open) return;
     this.#open = false;
@@ -184,6 +184,8 @@ class WsTransport<Context> implements Transport, Owner {
   readonly #sockets = new Set<WsSocket>();
   readonly #topics = new Map<string, Set<WsSocket>>();
   readonly #dropped: DroppedSockets<WsSocket>;
+  readonly drained = (socket: WsSocket): void => this.#handlers.drain(socket);
+  readonly dropped = (socket: WsSocket): void => this.#dropped.add(socket);
   readonly #protocols = new WeakMap<IncomingMessage, string>();
   #listening = false;
   #sweep: Timer | undefined;
@@ -238,7 +240,7 @@ class WsTransport<Context> implements Transport, Owner {
   async close(): Promise<void> {
     this.stopListening();
     this.#sweep?.cancel();
-    for (const socket of [...this.#sockets]) socket.terminate();
+    for (const socket of this.#sockets) socket.terminate();
     const ended = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await ended;
@@ -258,18 +260,10 @@ class WsTransport<Context> implements Transport, Owner {
     if (members?.size === 0) this.#topics.delete(topic);
   }
 
-  drained(socket: WsSocket): void {
-    this.#handlers.drain(socket);
-  }
-
-  dropped(socket: WsSocket): void {
-    this.#dropped.add(socket);
-  }
-
   closed(socket: WsSocket, code: number): void {
     this.#sockets.delete(socket);
     this.#dropped.forget(socket);
-    for (const topic of [...socket.topics]) this.leave(topic, socket);
+    for (const topic of socket.topics) this.leave(topic, socket);
     this.#handlers.close(socket, code);
   }
 
@@ -280,9 +274,8 @@ class WsTransport<Context> implements Transport, Owner {
       return refuse(stream, 400, 'not a WebSocket\n');
     const header = (name: string): string => [request.headers[name] ?? []].flat().join(', ');
     const { path, query } = splitUrl(request.url ?? '/');
-    const protocols = header('sec-websocket-protocol')
-      .split(',')
-      .flatMap((part) => part.trim() || []);
+    const offered = header('sec-websocket-protocol').split(',');
+    const protocols = offered.flatMap((part) => part.trim() || []);
     const address = plainAddress(request.socket.remoteAddress ?? '');
     const decision = this.#handlers.upgrade({
       path,
@@ -329,7 +322,7 @@ class WsTransport<Context> implements Transport, Owner {
 
   #scheduleSweep(): void {
     this.#sweep = systemClock.after((this.limits.idleSeconds * 1000) / sweepsPerIdle, () => {
-      for (const socket of [...this.#sockets]) socket.sweep();
+      for (const socket of this.#sockets) socket.sweep();
       this.#scheduleSweep();
     });
   }
@@ -352,9 +345,6 @@ function refuse(stream: Duplex, status: number, body: string): void {
 
 function listenError(host: string, port: number, error: NodeJS.ErrnoException): Error {
   const why = error.code === 'EADDRINUSE' ? 'the address is in use' : error.message;
-  return new Error(
-    `could not listen on ${host}:${port}: ${why}. ` +
-      'Choose another SYNC_PORT or HOST, or stop the program that uses it.',
-    { cause: error },
-  );
+  const remedy = 'Choose another SYNC_PORT or HOST, or stop the program that uses it.';
+  return new Error(`could not listen on ${host}:${port}: ${why}. ${remedy}`, { cause: error });
 }
