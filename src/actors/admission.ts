@@ -34,7 +34,12 @@ export type Admission =
   | { readonly verdict: 'acknowledge' }
   /** In the queue: its echo will tell. */
   | { readonly verdict: 'ignore' }
-  | { readonly verdict: 'refuse'; readonly code: Code; readonly message: string; readonly retryAfterMs: number | null };
+  | {
+      readonly verdict: 'refuse';
+      readonly code: Code;
+      readonly message: string;
+      readonly retryAfterMs: number | null;
+    };
 
 const BUSY_RETRY_MS = 500;
 
@@ -47,15 +52,23 @@ export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
   const lastN = Math.max(loggedN, facts.queued?.n ?? 0);
   if (facts.n >= 1 && facts.n <= loggedN) return { verdict: 'acknowledge' };
   if (facts.n >= 1 && facts.n <= lastN) return { verdict: 'ignore' };
-  if (facts.n !== lastN + 1) return refuse('out_of_order', `n is ${facts.n}; this replica’s next is ${lastN + 1}`);
+  if (facts.n !== lastN + 1)
+    return refuse('out_of_order', `n is ${facts.n}; this replica’s next is ${lastN + 1}`);
   if (!mayWrite(facts.role)) return refuse('forbidden', `a ${facts.role} may not change this page`);
   if (facts.closed) return refuse('page_closed', 'the page is in the trash; restore it first');
   const latest = Math.max(facts.now, facts.latestMs);
   if (facts.hlc.ms > latest + limits.clockDriftMaxMs) {
-    return refuse('clock_skew', `the stamp is ${facts.hlc.ms - latest} ms ahead; stamp it anew by the server’s time`);
+    return refuse(
+      'clock_skew',
+      `the stamp is ${facts.hlc.ms - latest} ms ahead; stamp it anew by the server’s time`,
+    );
   }
   if (facts.rateWaitMs > 0) {
-    return refuse('rate', `this page takes ${limits.pageChangesPerSecond} changes a second`, facts.rateWaitMs);
+    return refuse(
+      'rate',
+      `this page takes ${limits.pageChangesPerSecond} changes a second`,
+      facts.rateWaitMs,
+    );
   }
   if (facts.queueLength >= limits.pageQueueMax || facts.queueBytes + facts.bytes > limits.pageQueueBytesMax) {
     return refuse('busy', 'too many changes of this page wait for the database', BUSY_RETRY_MS);

@@ -113,7 +113,8 @@ export class CommitLoop {
         return;
       } catch (error) {
         // The outside world: tried again. Said once in a while, not at every try.
-        if (attempt % 10 === 0) log.warn({ page, attempt, error: String(error) }, 'the log cannot be read; trying again');
+        if (attempt % 10 === 0)
+          log.warn({ page, attempt, error: String(error) }, 'the log cannot be read; trying again');
       }
     }
   }

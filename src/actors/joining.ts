@@ -16,7 +16,12 @@ export interface CatchUp {
   readonly entries: LogEntry[];
 }
 
-export function sendCatchUp(world: ActorWorld, page: PageId, { connection, ch }: Subscriber, catchUp: CatchUp): void {
+export function sendCatchUp(
+  world: ActorWorld,
+  page: PageId,
+  { connection, ch }: Subscriber,
+  catchUp: CatchUp,
+): void {
   const { snapshot, entries } = catchUp;
   world.counts.join(snapshot ? 'snapshot' : 'tail');
   if (snapshot) {
@@ -25,7 +30,10 @@ export function sendCatchUp(world: ActorWorld, page: PageId, { connection, ch }:
     for (let part = 0; part < parts; part++) {
       const bytes = body.subarray(part * WIRE.snapshotPartBytes, (part + 1) * WIRE.snapshotPartBytes);
       const encoding = ENCODING.zlib;
-      world.send(connection, encodeServerMessage({ kind: 'snapshot', ch, seq, encoding, part, parts, bytes }));
+      world.send(
+        connection,
+        encodeServerMessage({ kind: 'snapshot', ch, seq, encoding, part, parts, bytes }),
+      );
     }
   }
   for (const frame of changesFrames(page, entries)) world.send(connection, frame);

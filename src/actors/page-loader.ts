@@ -53,7 +53,8 @@ export class PageLoader {
       create ? [] : this.#store.readSnapshots(page),
     ]);
     if (!head) return undefined;
-    if (head.kind !== 'blocks') throw new Error(`the page’s model is "${head.kind}", which this server does not serve`);
+    if (head.kind !== 'blocks')
+      throw new Error(`the page’s model is "${head.kind}", which this server does not serve`);
     const restored = await this.#restore(page, snapshots);
     const tail = await this.#readTail(page, restored.snapshot?.seq ?? seq(0), head.head);
     return { kind: head.kind, closed: head.closed, ...restored, tail };

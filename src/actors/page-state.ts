@@ -75,12 +75,16 @@ export class PageState {
   /** Applies a change as the log has it. */
   applyEntry(entry: LogEntry, now: Millis): OpNotice[] {
     const decoded = this.model.decode(entry.body);
-    if (isMalformed(decoded)) throw new Error(`the log’s change ${entry.seq} cannot be read: ${decoded.malformed}`);
+    if (isMalformed(decoded))
+      throw new Error(`the log’s change ${entry.seq} cannot be read: ${decoded.malformed}`);
     return this.apply(entry, decoded, now);
   }
 
   /** The encoded state, when it is time for a snapshot (or `force`, and there is anything new). */
-  takeSnapshot(now: Millis, force: boolean): { seq: Seq; plain: Uint8Array; private: Uint8Array } | undefined {
+  takeSnapshot(
+    now: Millis,
+    force: boolean,
+  ): { seq: Seq; plain: Uint8Array; private: Uint8Array } | undefined {
     if (this.#snapshotUnderWay || this.#changesSince === 0) return undefined;
     const since = {
       changes: this.#changesSince,

@@ -90,7 +90,13 @@ export interface ActorWorld {
   /** Read what the log holds after `known`, whatever it takes. Answered by `settled`. */
   settle(page: PageId, known: Seq): void;
   /** Packs and stores. Answered by `snapshot_saved` or `snapshot_failed`. */
-  saveSnapshot(page: PageId, seq: Seq, modelVersion: number, plain: Uint8Array, privateState: Uint8Array): void;
+  saveSnapshot(
+    page: PageId,
+    seq: Seq,
+    modelVersion: number,
+    plain: Uint8Array,
+    privateState: Uint8Array,
+  ): void;
   /** Presence changed: `takePresence` is called at the end of the turn. */
   markPresence(page: PageId): void;
 }

@@ -103,7 +103,10 @@ export class BlocksModel implements DocumentModel<Op[]> {
       this.#queuedBlock(op.block).depth ??= (parentDepth ?? 0) + 1;
       this.#queuedInserts++;
     }
-    return this.#admitProps(op.block, op.props) ?? (op.text ? this.#admitText(op.block, op.text, author) : undefined);
+    return (
+      this.#admitProps(op.block, op.props) ??
+      (op.text ? this.#admitText(op.block, op.text, author) : undefined)
+    );
   }
 
   #tooDeep(): Refusal {
@@ -144,7 +147,8 @@ export class BlocksModel implements DocumentModel<Op[]> {
     // A block that is nowhere: the op will have no effect, and its sender is told `gone`.
     if (!block && this.#queued.get(id)?.depth === undefined) return undefined;
     const queued = this.#queuedBlock(id);
-    const held = (client: number) => Math.max(block?.text?.clockOf(client) ?? 0, queued.clocks.get(client) ?? 0);
+    const held = (client: number) =>
+      Math.max(block?.text?.clockOf(client) ?? 0, queued.clocks.get(client) ?? 0);
     if (!continues(shape, held)) {
       return { code: 'missing', message: 'the text builds on characters that the page does not hold' };
     }

@@ -212,7 +212,8 @@ export class BlockTable {
 
   /** Whether `id` is `ancestor` or lies below it. Costs the depth. */
   isWithin(id: BlockId, ancestor: BlockId): boolean {
-    for (let at: BlockId | null | undefined = id; at; at = this.get(at)?.parent) if (at === ancestor) return true;
+    for (let at: BlockId | null | undefined = id; at; at = this.get(at)?.parent)
+      if (at === ancestor) return true;
     return false;
   }
 

@@ -18,7 +18,11 @@ export interface Stamp {
 }
 
 /** Below every real stamp: what a register holds before anyone wrote it. */
-export const ZERO_STAMP: Stamp = { ms: 0, counter: 0, replica: '00000000-0000-0000-0000-000000000000' as ReplicaId };
+export const ZERO_STAMP: Stamp = {
+  ms: 0,
+  counter: 0,
+  replica: '00000000-0000-0000-0000-000000000000' as ReplicaId,
+};
 
 /** Negative, zero or positive, as `a` is before, at or after `b`. */
 export function compareStamps(a: Stamp, b: Stamp): number {

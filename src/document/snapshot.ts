@@ -40,13 +40,19 @@ export function encodeSnapshot(table: BlockTable): Uint8Array {
   w.array(4).int(MODEL_VERSION).array(replicas.size);
   for (const replica of replicas.keys()) w.id(replica);
   w.array(stamps.size);
-  for (const { ms, counter, replica } of stamps.keys()) w.array(3).int(ms).int(counter).int(replicas.get(replica)!);
+  for (const { ms, counter, replica } of stamps.keys())
+    w.array(3).int(ms).int(counter).int(replicas.get(replica)!);
   w.array(blocks.length);
   for (const block of blocks) writeBlock(w, block, blockIndex, stamps);
   return w.take();
 }
 
-function writeBlock(w: MsgpackWriter, block: Block, index: Map<BlockId, number>, stamps: Map<Stamp, number>): void {
+function writeBlock(
+  w: MsgpackWriter,
+  block: Block,
+  index: Map<BlockId, number>,
+  stamps: Map<Stamp, number>,
+): void {
   const stamp = (s: Stamp) => stamps.get(s)!;
   w.array(10).id(block.id);
   if (block.parent === null) w.nil();
@@ -73,7 +79,9 @@ export function decodeSnapshot(page: PageId, bytes: Uint8Array): BlockTable {
     const [ms, counter] = [r.uint(WIRE.hlcMsMax), r.uint(WIRE.hlcCounterMax)];
     const replica = replicas[r.uint()];
     if (replica === undefined) throw new MsgpackError('a stamp of an unknown replica');
-    stamps.push(ms === 0 && counter === 0 && replica === ZERO_STAMP.replica ? ZERO_STAMP : { ms, counter, replica });
+    stamps.push(
+      ms === 0 && counter === 0 && replica === ZERO_STAMP.replica ? ZERO_STAMP : { ms, counter, replica },
+    );
   }
   const blocks: Block[] = [];
   const parents: (number | null)[] = [];

@@ -96,7 +96,8 @@ export function scanTextUpdate(bytes: Uint8Array): TextShape | { readonly malfor
   try {
     return scan(new Scanner(bytes));
   } catch (error) {
-    if (error instanceof BadUpdate) return { malformed: `a text update that cannot be used: ${error.message}` };
+    if (error instanceof BadUpdate)
+      return { malformed: `a text update that cannot be used: ${error.message}` };
     throw error;
   }
 }
@@ -144,7 +145,8 @@ function scanItem(scanner: Scanner, client: number, clock: number, require: Requ
   if ((info & HAS_ORIGIN) !== 0) scanOrigin(scanner, client, clock, require);
   if ((info & HAS_RIGHT_ORIGIN) !== 0) scanOrigin(scanner, client, clock, require);
   if ((info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN)) === 0) {
-    if (scanner.uint(1) !== 1 || scanner.str() !== TEXT_ROOT) throw new BadUpdate(`a root other than "${TEXT_ROOT}"`);
+    if (scanner.uint(1) !== 1 || scanner.str() !== TEXT_ROOT)
+      throw new BadUpdate(`a root other than "${TEXT_ROOT}"`);
   }
   switch (info & 0x1f) {
     case CONTENT.deleted:

@@ -16,6 +16,9 @@ export type ConnectionState =
   | { readonly tag: 'ready'; identity: Identity; replica: ReplicaId | null; verifying: boolean }
   | { readonly tag: 'closed' };
 
+export type Ready = ConnectionState & { tag: 'ready' };
+export type Early = ConnectionState & { tag: 'anonymous' | 'verifying' };
+
 export interface OpenPage {
   readonly page: PageId;
   readonly shard: ShardIndex;

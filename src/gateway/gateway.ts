@@ -6,18 +6,31 @@
 import type { Log } from '../base/log.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { Clock, Timer } from '../base/time.ts';
-import { CLOSE, type CloseName, type Code } from '../protocol/codes.ts';
+import type { Code } from '../protocol/codes.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
-import { encodeServerMessage } from '../protocol/encode.ts';
-import { bytesToId, type EpochId, type NodeId, type PageId, type ShardIndex, type UserId } from '../protocol/ids.ts';
+import {
+  bytesToId,
+  type EpochId,
+  type NodeId,
+  type PageId,
+  type ShardIndex,
+  type UserId,
+} from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
-import { CLIENT_KIND, type ClientMessage, PROTOCOL_VERSION, type ServerMessage } from '../protocol/messages.ts';
+import {
+  CLIENT_KIND,
+  type ClientMessage,
+  PROTOCOL_VERSION,
+  type ServerMessage,
+} from '../protocol/messages.ts';
 import { readRouteHead } from '../protocol/route.ts';
 import { FROM_SHARD, TO_SHARD } from '../workers/envelope.ts';
 import { readCh, writeCh, writeRole, writeSubscribeHead } from '../workers/records.ts';
 import type { ShardPool } from '../workers/shard-pool.ts';
 import { roleOn, type VerifyToken } from './auth.ts';
-import { Connection } from './connection.ts';
+import { Authentication } from './authentication.ts';
+import { Connection, type Ready } from './connection.ts';
+import { Replies } from './replies.ts';
 import { createGatewayMetrics } from './gateway-metrics.ts';
 import { SocketCounts } from './socket-counts.ts';
 import type { Transport, TransportSocket } from './transport.ts';
@@ -38,8 +51,6 @@ const NOTHING = new Uint8Array(0);
 /** After a shard died its clients come back within this. */
 const SHARD_RETRY_MS = 250;
 
-type Ready = Connection['state'] & { tag: 'ready' };
-
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #connections = new Map<number, Connection>();
@@ -50,9 +61,23 @@ export class Gateway {
   #shards!: ShardPool;
   #sweepTimer: Timer | undefined;
 
+  readonly #replies: Replies;
+  readonly #authentication: Authentication;
+
   constructor(options: GatewayOptions) {
     this.#options = options;
-    this.#counts = new SocketCounts(options.limits);
+    const { limits, verify } = options;
+    this.#counts = new SocketCounts(limits);
+    this.#replies = new Replies(this.metrics, (connection) => this.#leaveAll(connection));
+    this.#authentication = new Authentication({
+      verify,
+      limits,
+      replies: this.#replies,
+      countUser: (connection, user) => this.#counts.openUser(connection.socket, user),
+      frame: (connection, state, bytes) => this.#frame(connection, state, bytes),
+      setRole: (connection, ch, { page, shard }, grants) =>
+        this.#shards.post(shard, TO_SHARD.role, connection.id, writeRole(ch, roleOn(grants, page))),
+    });
     this.#sweepLater();
   }
 
@@ -71,9 +96,9 @@ export class Gateway {
     const connection = new Connection(socket, rate, now);
     this.#connections.set(socket.id, connection);
     if (!this.#counts.openAddress(socket)) {
-      return this.#refuse(connection, 'too_many', 'too many sockets from this address', 'too_many');
+      return this.#replies.refuse(connection, 'too_many', 'too many sockets from this address', 'too_many');
     }
-    if (token !== null) void this.#authenticate(connection, token);
+    if (token !== null) void this.#authentication.begin(connection, token);
   }
 
   message(socket: TransportSocket, bytes: Uint8Array, isBinary: boolean): void {
@@ -81,16 +106,16 @@ export class Gateway {
     if (!connection) return;
     this.metrics.hot.framesIn++;
     this.metrics.hot.bytesIn += bytes.length;
-    if (!isBinary) return this.#error(connection, 'malformed', 'frames are binary');
+    if (!isBinary) return this.#replies.error(connection, 'malformed', 'frames are binary');
     const { state } = connection;
     if (state.tag === 'ready') this.#frame(connection, state, bytes);
-    else if (state.tag !== 'closed') this.#early(connection, state, bytes);
+    else if (state.tag !== 'closed') this.#authentication.early(connection, state, bytes);
   }
 
   /** The socket lost frames because it does not read: it is closed, comes back, and resumes where it was. */
   dropped(socket: TransportSocket): void {
     const connection = this.#connections.get(socket.id);
-    if (connection && connection.state.tag !== 'closed') this.#close(connection, 'too_slow');
+    if (connection && connection.state.tag !== 'closed') this.#replies.close(connection, 'too_slow');
   }
 
   closed(socket: TransportSocket): void {
@@ -109,78 +134,17 @@ export class Gateway {
     connection.state = { tag: 'closed' };
   }
 
-  #send(connection: Connection, message: ServerMessage): void {
-    this.metrics.hot.framesOut++;
-    connection.socket.send(encodeServerMessage(message));
-  }
-
-  #error(connection: Connection, code: Code, message: string, ch: number | null = null, retryAfterMs: number | null = null) {
-    this.metrics.refused(code);
-    this.#send(connection, { kind: 'error', code, message, retryAfterMs, ch });
-  } // prettier-ignore
-
-  #close(connection: Connection, why: CloseName): void {
-    this.metrics.closed(why);
-    this.#leaveAll(connection);
-    connection.socket.end(CLOSE[why].code, CLOSE[why].meaning);
-  }
-
-  #refuse(connection: Connection, code: Code, message: string, why: CloseName): void {
-    this.#error(connection, code, message);
-    this.#close(connection, why);
-  }
-
-  // ── before a token ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  #early(connection: Connection, state: Connection['state'] & { tag: 'anonymous' | 'verifying' }, bytes: Uint8Array): void {
-    state.bytes += bytes.length;
-    if (state.bytes > this.#options.limits.unauthenticatedBytesMax) {
-      return this.#refuse(connection, 'unauthorized', 'too much was sent before the token', 'unauthorized');
-    }
-    if (state.tag === 'verifying') {
-      // The bytes are the transport's: a copy waits.
-      state.frames.push(bytes.slice());
-      return;
-    }
-    const message = decodeClientMessage(bytes);
-    if (!isMalformed(message) && message.kind === 'auth') return void this.#authenticate(connection, message.token);
-    this.#refuse(connection, 'unauthorized', 'a token is needed: in the header, in ?token=, or by AUTH first', 'unauthorized');
-  } // prettier-ignore
-
-  async #authenticate(connection: Connection, token: string): Promise<void> {
-    const before = connection.state;
-    if (before.tag !== 'anonymous') return;
-    const frames: Uint8Array[] = [];
-    connection.state = { tag: 'verifying', since: before.since, bytes: before.bytes, frames };
-    const verdict = await this.#options.verify(token);
-    // It may have been closed meanwhile.
-    if (connection.state.tag !== 'verifying') return;
-    if ('refused' in verdict) {
-      const { refused: code, reason } = verdict;
-      const why = code === 'unauthorized' ? 'unauthorized' : code === 'expired' ? 'token_expired' : 'going_away';
-      return this.#refuse(connection, code, reason, why);
-    }
-    const { identity } = verdict;
-    if (!this.#counts.openUser(connection.socket, identity.user)) {
-      return this.#refuse(connection, 'too_many', 'too many sockets of this user', 'too_many');
-    }
-    connection.state = { tag: 'ready', identity, replica: null, verifying: false };
-    for (const frame of frames) {
-      if (connection.state.tag === 'ready') this.#frame(connection, connection.state, frame);
-    }
-  }
-
   // ── frames ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #frame(connection: Connection, state: Ready, bytes: Uint8Array): void {
     const head = readRouteHead(bytes);
-    if (!head) return this.#error(connection, 'malformed', 'a message is a MessagePack array that begins with its kind');
+    if (!head) return this.#replies.error(connection, 'malformed', 'a message is a MessagePack array that begins with its kind');
     if (head.kind < CLIENT_KIND.subscribe) return this.#control(connection, state, bytes);
-    if (head.kind > CLIENT_KIND.sync) return this.#error(connection, 'malformed', `kind ${head.kind} is not for clients to send`);
-    if (state.replica === null) return this.#error(connection, 'malformed', 'HELLO comes first', head.ch);
+    if (head.kind > CLIENT_KIND.sync) return this.#replies.error(connection, 'malformed', `kind ${head.kind} is not for clients to send`);
+    if (state.replica === null) return this.#replies.error(connection, 'malformed', 'HELLO comes first', head.ch);
     if (head.kind === CLIENT_KIND.subscribe) return this.#subscribe(connection, state, bytes);
     const open = connection.pageByCh.get(head.ch);
-    if (!open) return this.#error(connection, 'not_open', `no page is open under ch ${head.ch}`, head.ch);
+    if (!open) return this.#replies.error(connection, 'not_open', `no page is open under ch ${head.ch}`, head.ch);
     if (head.kind === CLIENT_KIND.unsubscribe) {
       connection.closePage(head.ch);
       return this.#shards.post(open.shard, TO_SHARD.unsubscribe, connection.id, writeCh(head.ch));
@@ -188,7 +152,7 @@ export class Gateway {
     if (head.kind === CLIENT_KIND.change && !this.#mayChange(connection, state, bytes)) return;
     if (head.kind === CLIENT_KIND.presence) {
       const waitMs = connection.presenceRate.take(this.#options.clock.monotonic());
-      if (waitMs > 0) return this.#error(connection, 'rate', 'presence comes too often', head.ch, waitMs);
+      if (waitMs > 0) return this.#replies.error(connection, 'rate', 'presence comes too often', head.ch, waitMs);
     }
     this.#shards.post(open.shard, TO_SHARD.frame, connection.id, bytes);
   } // prettier-ignore
@@ -199,12 +163,20 @@ export class Gateway {
     const refuse = (code: Code, message: string, retryAfterMs: number | null) => {
       const change = decodeClientMessage(bytes);
       if (isMalformed(change) || change.kind !== 'change') {
-        this.#error(connection, 'malformed', isMalformed(change) ? change.malformed : 'not a change');
+        this.#replies.error(connection, 'malformed', isMalformed(change) ? change.malformed : 'not a change');
         return false;
       }
       this.metrics.refused(code);
       const replica = change.replica ?? state.replica!;
-      this.#send(connection, { kind: 'reject', ch: change.ch, n: change.n, code, message, retryAfterMs, replica });
+      this.#replies.send(connection, {
+        kind: 'reject',
+        ch: change.ch,
+        n: change.n,
+        code,
+        message,
+        retryAfterMs,
+        replica,
+      });
       return false;
     };
     if (state.identity.expiresMs <= clock.now()) {
@@ -218,68 +190,67 @@ export class Gateway {
       this.#rateByUser.set(user, rate);
     }
     const waitMs = rate.take(now);
-    return waitMs === 0 || refuse('rate', `a user may send ${limits.userChangesPerSecond} changes a second`, waitMs);
+    return (
+      waitMs === 0 ||
+      refuse('rate', `a user may send ${limits.userChangesPerSecond} changes a second`, waitMs)
+    );
   }
 
   #control(connection: Connection, state: Ready, bytes: Uint8Array): void {
     const message = decodeClientMessage(bytes);
-    if (isMalformed(message)) return this.#error(connection, 'malformed', message.malformed);
+    if (isMalformed(message)) return this.#replies.error(connection, 'malformed', message.malformed);
     switch (message.kind) {
       case 'hello':
         return this.#hello(connection, state, message);
       case 'ping':
-        return this.#send(connection, { kind: 'pong', t: message.t, time: this.#options.clock.now() });
+        return this.#replies.send(connection, {
+          kind: 'pong',
+          t: message.t,
+          time: this.#options.clock.now(),
+        });
       case 'auth':
-        return void this.#renew(connection, state, message.token);
+        return void this.#authentication.renew(connection, state, message.token);
     }
   }
 
-  #hello(connection: Connection, state: Ready, { version, replica }: ClientMessage & { kind: 'hello' }): void {
+  #hello(
+    connection: Connection,
+    state: Ready,
+    { version, replica }: ClientMessage & { kind: 'hello' },
+  ): void {
     const { node, clock, limits, epoch } = this.#options;
     if (version !== PROTOCOL_VERSION) {
       const reason = `this server speaks version ${PROTOCOL_VERSION}, not ${version}`;
-      return this.#refuse(connection, 'unsupported', reason, 'unsupported');
+      return this.#replies.refuse(connection, 'unsupported', reason, 'unsupported');
     }
-    if (state.replica !== null) return this.#error(connection, 'malformed', 'HELLO is sent once');
+    if (state.replica !== null) return this.#replies.error(connection, 'malformed', 'HELLO is sent once');
     state.replica = replica;
-    this.#send(connection, { kind: 'welcome', version: PROTOCOL_VERSION, node, time: clock.now(), limits, epoch });
-  }
-
-  /** A fresh token on a live socket: same user, perhaps other roles. */
-  async #renew(connection: Connection, state: Ready, token: string): Promise<void> {
-    if (state.verifying) return this.#error(connection, 'rate', 'one AUTH at a time', null, 1000);
-    state.verifying = true;
-    const verdict = await this.#options.verify(token);
-    state.verifying = false;
-    if (connection.state !== state) return;
-    if ('refused' in verdict) return this.#error(connection, verdict.refused, verdict.reason);
-    if (verdict.identity.user !== state.identity.user) {
-      return this.#error(connection, 'unauthorized', 'the token names another user than this socket’s');
-    }
-    state.identity = verdict.identity;
-    this.#send(connection, { kind: 'role', ch: null, role: null });
-    for (const [ch, { page, shard }] of connection.pageByCh) {
-      const role = roleOn(verdict.identity.grants, page);
-      this.#shards.post(shard, TO_SHARD.role, connection.id, writeRole(ch, role));
-    }
+    this.#replies.send(connection, {
+      kind: 'welcome',
+      version: PROTOCOL_VERSION,
+      node,
+      time: clock.now(),
+      limits,
+      epoch,
+    });
   }
 
   #subscribe(connection: Connection, state: Ready, bytes: Uint8Array): void {
     const message = decodeClientMessage(bytes);
-    if (isMalformed(message)) return this.#error(connection, 'malformed', message.malformed);
+    if (isMalformed(message)) return this.#replies.error(connection, 'malformed', message.malformed);
     if (message.kind !== 'subscribe') return;
     const { ch, page } = message;
     const { identity, replica } = state;
-    if (!connection.isFreshCh(ch)) return this.#error(connection, 'already_open', `ch ${ch} is not above all before it`, ch);
-    if (connection.hasPage(page)) return this.#error(connection, 'already_open', 'the page is open on this socket', ch);
+    if (!connection.isFreshCh(ch)) return this.#replies.error(connection, 'already_open', `ch ${ch} is not above all before it`, ch);
+    if (connection.hasPage(page)) return this.#replies.error(connection, 'already_open', 'the page is open on this socket', ch);
     if (connection.pageByCh.size >= this.#options.limits.subscriptionsMax) {
-      return this.#error(connection, 'too_many', 'too many pages are open on this socket', ch);
+      return this.#replies.error(connection, 'too_many', 'too many pages are open on this socket', ch);
     }
     if (identity.expiresMs <= this.#options.clock.now()) {
-      return this.#error(connection, 'expired', 'the token has expired; send AUTH with a fresh one', ch);
+      return this.#replies.error(connection, 'expired', 'the token has expired; send AUTH with a fresh one', ch);
     }
     const role = roleOn(identity.grants, page);
-    if (!role) return this.#error(connection, 'forbidden', 'the token does not grant this page', ch);
+    if (!role) return this.#replies.error(connection, 'forbidden', 'the token does not grant this page', ch);
     const shard = this.#shards.shardOf(page);
     connection.openPage(ch, page, shard);
     const record = writeSubscribeHead({ user: identity.user, role, replica: replica!, frame: bytes });
@@ -314,11 +285,17 @@ export class Gateway {
   /** A shard died and is back: what was open on it is closed, and its clients open it again. */
   shardLost(shard: ShardIndex): void {
     for (const connection of this.#connections.values()) {
-      for (const [ch, open] of [...connection.pageByCh]) {
+      for (const [ch, open] of connection.pageByCh) {
         if (open.shard !== shard) continue;
         connection.closePage(ch);
         connection.socket.leave(open.page);
-        this.#error(connection, 'unavailable', 'the page’s shard was started anew', ch, SHARD_RETRY_MS);
+        this.#replies.error(
+          connection,
+          'unavailable',
+          'the page’s shard was started anew',
+          ch,
+          SHARD_RETRY_MS,
+        );
       }
     }
   }
@@ -339,9 +316,15 @@ export class Gateway {
     for (const connection of this.#connections.values()) {
       const { state } = connection;
       if (state.tag === 'ready') {
-        if (state.identity.expiresMs + EXPIRY_GRACE_MS <= now) this.#close(connection, 'token_expired');
+        if (state.identity.expiresMs + EXPIRY_GRACE_MS <= now)
+          this.#replies.close(connection, 'token_expired');
       } else if (state.tag !== 'closed' && monotonic - state.since >= limits.unauthenticatedMs) {
-        this.#refuse(connection, 'unauthorized', `no token came within ${limits.unauthenticatedMs} ms`, 'unauthorized');
+        this.#replies.refuse(
+          connection,
+          'unauthorized',
+          `no token came within ${limits.unauthenticatedMs} ms`,
+          'unauthorized',
+        );
       }
     }
     for (const [user, rate] of this.#rateByUser) if (rate.isFull(monotonic)) this.#rateByUser.delete(user);
@@ -351,7 +334,7 @@ export class Gateway {
   farewell(): void {
     this.#sweepTimer?.cancel();
     for (const connection of this.#connections.values()) {
-      if (connection.state.tag !== 'closed') this.#close(connection, 'going_away');
+      if (connection.state.tag !== 'closed') this.#replies.close(connection, 'going_away');
     }
   }
 }

@@ -14,7 +14,8 @@ const BEARER_PROTOCOL = 'bearer.';
 const BEARER_HEADER = /^bearer +(\S+)$/i;
 
 export function decideUpgrade(request: UpgradeRequest): UpgradeDecision<UpgradeContext> {
-  if (request.path !== SYNC_PATH) return { accept: false, status: 404, body: `WebSockets are served at ${SYNC_PATH}\n` };
+  if (request.path !== SYNC_PATH)
+    return { accept: false, status: 404, body: `WebSockets are served at ${SYNC_PATH}\n` };
   if (!request.protocols.includes(SUBPROTOCOL)) {
     return { accept: false, status: 400, body: `offer the subprotocol ${SUBPROTOCOL}\n` };
   }

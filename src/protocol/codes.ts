@@ -17,12 +17,21 @@ export const CODES = {
   busy: { class: 'wait', meaning: 'the page has more changes waiting than it may hold' },
   rate: { class: 'wait', meaning: 'too many frames of this kind; the retry time says when to go on' },
   unavailable: { class: 'wait', meaning: 'the page cannot be loaded or written just now' },
-  expired: { class: 'wait', meaning: 'the token has expired: send AUTH with a fresh one, then the change again' },
-  clock_skew: { class: 'restamp', meaning: 'the stamp is too far ahead of the server’s clock and of the page' },
+  expired: {
+    class: 'wait',
+    meaning: 'the token has expired: send AUTH with a fresh one, then the change again',
+  },
+  clock_skew: {
+    class: 'restamp',
+    meaning: 'the stamp is too far ahead of the server’s clock and of the page',
+  },
   out_of_order: { class: 'restamp', meaning: 'n is not the replica’s last n + 1' },
   forbidden: { class: 'final', meaning: 'the role on this page does not allow it' },
   unauthorized: { class: 'final', meaning: 'the token is missing, wrong or names another user' },
-  unknown_page: { class: 'final', meaning: 'there is no such page; an owner or editor may create it with SUBSCRIBE' },
+  unknown_page: {
+    class: 'final',
+    meaning: 'there is no such page; an owner or editor may create it with SUBSCRIBE',
+  },
   wrong_model: { class: 'final', meaning: 'the page exists with another document model' },
   page_closed: { class: 'final', meaning: 'the page is in the trash' },
   already_open: { class: 'final', meaning: 'the page or the ch is in use on this socket' },
@@ -30,7 +39,10 @@ export const CODES = {
   too_large: { class: 'final', meaning: 'past a limit of size, count or depth; WELCOME lists the limits' },
   missing: { class: 'final', meaning: 'the text does not continue what the page holds' },
   not_yours: { class: 'final', meaning: 'the replica id or the Yjs client id belongs to another user' },
-  unsupported: { class: 'final', meaning: 'an op, a text struct or a version that this server does not know' },
+  unsupported: {
+    class: 'final',
+    meaning: 'an op, a text struct or a version that this server does not know',
+  },
   malformed: { class: 'final', meaning: 'the frame or the change is not of the documented shape' },
   too_many: { class: 'final', meaning: 'past a limit of sockets or open pages' },
 } as const satisfies Record<string, CodeRow>;

@@ -23,7 +23,10 @@ export interface Malformed {
   readonly malformed: string;
 }
 
-function guarded<T>(bytes: Uint8Array, read: (reader: MsgpackReader, kind: number, count: number) => T): T | Malformed {
+function guarded<T>(
+  bytes: Uint8Array,
+  read: (reader: MsgpackReader, kind: number, count: number) => T,
+): T | Malformed {
   try {
     const reader = new MsgpackReader(bytes);
     const count = reader.array();
@@ -61,7 +64,12 @@ export function decodeClientMessage(bytes: Uint8Array): ClientMessage | Malforme
     switch (kind) {
       case CLIENT_KIND.hello:
         need(count, 3);
-        return { kind: 'hello', version: r.uint(), replica: r.id(), clientName: r.str(WIRE.clientNameBytesMax) };
+        return {
+          kind: 'hello',
+          version: r.uint(),
+          replica: r.id(),
+          clientName: r.str(WIRE.clientNameBytesMax),
+        };
       case CLIENT_KIND.auth:
         need(count, 1);
         return { kind: 'auth', token: r.str(WIRE.tokenBytesMax) };
@@ -109,7 +117,8 @@ function oneOf<T extends string>(reader: MsgpackReader, known: (text: string) =>
   return text as T;
 }
 
-const readRole = (r: MsgpackReader) => oneOf<Role>(r, (text) => (ROLES as readonly string[]).includes(text), 'role');
+const readRole = (r: MsgpackReader) =>
+  oneOf<Role>(r, (text) => (ROLES as readonly string[]).includes(text), 'role');
 /** A code of a newer server passes: its class is then `final`. */
 const readCode = (r: MsgpackReader) => oneOf<Code>(r, (text) => text.length > 0 || text in CODES, 'code');
 
@@ -139,7 +148,14 @@ export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malforme
       case SERVER_KIND.role:
         return { kind: 'role', ch: nilOr(r, () => ch(r)), role: nilOr(r, () => readRole(r)) };
       case SERVER_KIND.subscribed:
-        return { kind: 'subscribed', ch: ch(r), role: readRole(r), head: readSeq(r), lastN: r.uint(), epoch: r.id() };
+        return {
+          kind: 'subscribed',
+          ch: ch(r),
+          role: readRole(r),
+          head: readSeq(r),
+          lastN: r.uint(),
+          epoch: r.id(),
+        };
       case SERVER_KIND.snapshot:
         return {
           kind: 'snapshot',

@@ -68,7 +68,12 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
   switch (message.kind) {
     case 'welcome': {
       const limits = Object.entries(message.limits);
-      w.array(6).int(SERVER_KIND.welcome).int(message.version).id(message.node).int(message.time).map(limits.length);
+      w.array(6)
+        .int(SERVER_KIND.welcome)
+        .int(message.version)
+        .id(message.node)
+        .int(message.time)
+        .map(limits.length);
       for (const [name, value] of limits) w.str(name).int(value);
       w.id(message.epoch);
       break;
@@ -96,19 +101,33 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
       w.int(message.part).int(message.parts).bin(message.bytes);
       break;
     case 'changes':
-      w.array(4).int(SERVER_KIND.changes).id(message.page).int(message.firstSeq).array(message.changes.length);
+      w.array(4)
+        .int(SERVER_KIND.changes)
+        .id(message.page)
+        .int(message.firstSeq)
+        .array(message.changes.length);
       for (const change of message.changes) writeChange(w, change);
       break;
     case 'ack':
       w.array(5).int(SERVER_KIND.ack).int(message.ch).int(message.n).int(message.seq).id(message.replica);
       break;
     case 'reject':
-      w.array(7).int(SERVER_KIND.reject).int(message.ch).int(message.n).str(message.code).str(message.message);
+      w.array(7)
+        .int(SERVER_KIND.reject)
+        .int(message.ch)
+        .int(message.n)
+        .str(message.code)
+        .str(message.message);
       intOrNil(w, message.retryAfterMs);
       w.id(message.replica);
       break;
     case 'notice':
-      w.array(5).int(SERVER_KIND.notice).int(message.ch).int(message.n).str(message.code).int(message.opIndex);
+      w.array(5)
+        .int(SERVER_KIND.notice)
+        .int(message.ch)
+        .int(message.n)
+        .str(message.code)
+        .int(message.opIndex);
       break;
     case 'presence':
       w.array(3).int(SERVER_KIND.presence).id(message.page).array(message.states.length);

@@ -61,8 +61,14 @@ export const defaultLimits: Limits = Object.fromEntries(
 /** The first relation that does not hold, as a sentence; `undefined` when all is well. */
 export function checkLimits(limits: Limits): string | undefined {
   const rows: [boolean, string][] = [
-    [limits.messageBytesMax >= limits.propsBytesMax + 1024, 'MESSAGE_BYTES_MAX must hold a block’s PROPS_BYTES_MAX'],
-    [limits.socketBufferBytesMax >= 2 * limits.messageBytesMax, 'SOCKET_BUFFER_BYTES_MAX must hold two messages'],
+    [
+      limits.messageBytesMax >= limits.propsBytesMax + 1024,
+      'MESSAGE_BYTES_MAX must hold a block’s PROPS_BYTES_MAX',
+    ],
+    [
+      limits.socketBufferBytesMax >= 2 * limits.messageBytesMax,
+      'SOCKET_BUFFER_BYTES_MAX must hold two messages',
+    ],
     [limits.pageQueueBytesMax >= limits.messageBytesMax, 'PAGE_QUEUE_BYTES_MAX must hold one message'],
     [limits.textBytesMax >= limits.messageBytesMax, 'TEXT_BYTES_MAX must hold one message'],
     [limits.depthMax <= 1000, 'DEPTH_MAX is at most 1000'],

@@ -57,7 +57,14 @@ export type ClientMessage =
   | { kind: 'hello'; version: number; replica: ReplicaId; clientName: string }
   | { kind: 'auth'; token: string }
   | { kind: 'ping'; t: number }
-  | { kind: 'subscribe'; ch: number; page: PageId; since: Seq | null; epoch: EpochId | null; create: string | null }
+  | {
+      kind: 'subscribe';
+      ch: number;
+      page: PageId;
+      since: Seq | null;
+      epoch: EpochId | null;
+      create: string | null;
+    }
   | { kind: 'unsubscribe'; ch: number }
   | { kind: 'change'; ch: number; n: number; hlc: WireStamp; ops: Uint8Array; replica: ReplicaId | null }
   | { kind: 'presence'; ch: number; state: Uint8Array | null }
@@ -86,7 +93,15 @@ export type ServerMessage =
   | { kind: 'error'; code: Code; message: string; retryAfterMs: number | null; ch: number | null }
   | { kind: 'role'; ch: number | null; role: Role | null }
   | { kind: 'subscribed'; ch: number; role: Role; head: Seq; lastN: number; epoch: EpochId }
-  | { kind: 'snapshot'; ch: number; seq: Seq; encoding: number; part: number; parts: number; bytes: Uint8Array }
+  | {
+      kind: 'snapshot';
+      ch: number;
+      seq: Seq;
+      encoding: number;
+      part: number;
+      parts: number;
+      bytes: Uint8Array;
+    }
   | { kind: 'changes'; page: PageId; firstSeq: Seq; changes: WireChange[] }
   | { kind: 'ack'; ch: number; n: number; seq: Seq; replica: ReplicaId }
   | {

@@ -62,7 +62,8 @@ export class MsgpackReader {
   /** An integer from 0 to `max` (at most 2^53 − 1). */
   uint(max = Number.MAX_SAFE_INTEGER): number {
     const value = this.#number(this.#tag());
-    if (!Number.isInteger(value) || value < 0 || value > max) throw new MsgpackError(`expected an integer 0…${max}`);
+    if (!Number.isInteger(value) || value < 0 || value > max)
+      throw new MsgpackError(`expected an integer 0…${max}`);
     return value;
   }
 
@@ -166,7 +167,8 @@ export class MsgpackReader {
 
   /** An id: a bin of exactly 16 bytes. */
   id<T extends string>(): T {
-    if (this.#tag() !== 0xc4 || this.bytes[this.#at] !== ID_BYTES) throw new MsgpackError('expected a 16-byte id');
+    if (this.#tag() !== 0xc4 || this.bytes[this.#at] !== ID_BYTES)
+      throw new MsgpackError('expected a 16-byte id');
     return bytesToId<T>(this.bytes, this.#advance(1 + ID_BYTES) + 1);
   }
 
@@ -193,7 +195,8 @@ export class MsgpackReader {
   }
 
   #count(count: number, bytesEach: number, countMax: number): number {
-    if (count * bytesEach > this.bytes.length - this.#at) throw new MsgpackError('more items declared than bytes left');
+    if (count * bytesEach > this.bytes.length - this.#at)
+      throw new MsgpackError('more items declared than bytes left');
     if (count > countMax) throw new MsgpackError(`${count} items; at most ${countMax}`);
     return count;
   }
@@ -250,18 +253,30 @@ export class MsgpackReader {
     if (tag < 0xa0) return this.#count(tag - 0x90, 1, Infinity);
     if (tag < 0xc0) return this.#skipBytes(tag - 0xa0);
     switch (tag) {
-      case 0xc0: case 0xc2: case 0xc3: return 0; // prettier-ignore
-      case 0xcc: case 0xd0: return this.#skipBytes(1); // prettier-ignore
-      case 0xcd: case 0xd1: case 0xd4: return this.#skipBytes(2); // prettier-ignore
+      case 0xc0:
+      case 0xc2:
+      case 0xc3: return 0; // prettier-ignore
+      case 0xcc:
+      case 0xd0: return this.#skipBytes(1); // prettier-ignore
+      case 0xcd:
+      case 0xd1:
+      case 0xd4: return this.#skipBytes(2); // prettier-ignore
       case 0xd5: return this.#skipBytes(3); // prettier-ignore
-      case 0xca: case 0xce: case 0xd2: return this.#skipBytes(4); // prettier-ignore
+      case 0xca:
+      case 0xce:
+      case 0xd2: return this.#skipBytes(4); // prettier-ignore
       case 0xd6: return this.#skipBytes(5); // prettier-ignore
-      case 0xcb: case 0xcf: case 0xd3: return this.#skipBytes(8); // prettier-ignore
+      case 0xcb:
+      case 0xcf:
+      case 0xd3: return this.#skipBytes(8); // prettier-ignore
       case 0xd7: return this.#skipBytes(9); // prettier-ignore
       case 0xd8: return this.#skipBytes(17); // prettier-ignore
-      case 0xc4: case 0xd9: return this.#skipBytes(this.#view.getUint8(this.#advance(1))); // prettier-ignore
-      case 0xc5: case 0xda: return this.#skipBytes(this.#u16()); // prettier-ignore
-      case 0xc6: case 0xdb: return this.#skipBytes(this.#u32()); // prettier-ignore
+      case 0xc4:
+      case 0xd9: return this.#skipBytes(this.#view.getUint8(this.#advance(1))); // prettier-ignore
+      case 0xc5:
+      case 0xda: return this.#skipBytes(this.#u16()); // prettier-ignore
+      case 0xc6:
+      case 0xdb: return this.#skipBytes(this.#u32()); // prettier-ignore
       case 0xc7: return this.#skipBytes(this.#view.getUint8(this.#advance(1)) + 1); // prettier-ignore
       case 0xc8: return this.#skipBytes(this.#u16() + 1); // prettier-ignore
       case 0xc9: return this.#skipBytes(this.#u32() + 1); // prettier-ignore

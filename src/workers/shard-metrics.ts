@@ -17,7 +17,9 @@ export interface ShardMetrics {
 }
 
 /** `gauges` is asked at each scrape. */
-export function createShardMetrics(gauges: () => { pages: number; bytes: number; queued: number }): ShardMetrics {
+export function createShardMetrics(
+  gauges: () => { pages: number; bytes: number; queued: number },
+): ShardMetrics {
   const registry = new Registry();
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
@@ -46,7 +48,11 @@ export function createShardMetrics(gauges: () => { pages: number; bytes: number;
   const evictions = counter('octavo_evictions_total', 'Pages that left memory');
   const commitMs = histogram('octavo_commit_ms', 'From receipt of a change to its commit', MS_BUCKETS);
   const appendMs = histogram('octavo_append_ms', 'One append statement', MS_BUCKETS);
-  const batchSize = histogram('octavo_append_changes', 'Changes of one append', [1, 4, 16, 64, 256, 1024, 4096]);
+  const batchSize = histogram(
+    'octavo_append_changes',
+    'Changes of one append',
+    [1, 4, 16, 64, 256, 1024, 4096],
+  );
   const load = histogram('octavo_load_ms', 'Bringing a page into memory', MS_BUCKETS);
   const loadFailures = counter('octavo_load_failures_total', 'Pages that could not be loaded');
   const snapshotBytes = histogram('octavo_snapshot_bytes', 'Snapshots, packed', [1e3, 1e4, 1e5, 1e6, 1e7]);

@@ -78,8 +78,12 @@ export class ShardPool {
     const { clock, random, log } = this.#options;
     const lived = clock.monotonic() - slot.startedAt;
     slot.failures = lived > HEALTHY_MS ? 0 : slot.failures + 1;
-    const delayMs = slot.failures <= 1 ? 0 : backoffMs(random, slot.failures, RESTART_FIRST_MS, RESTART_MAX_MS);
-    log.error({ shard: index, reason, livedMs: Math.round(lived), restartMs: Math.round(delayMs) }, 'a shard died');
+    const delayMs =
+      slot.failures <= 1 ? 0 : backoffMs(random, slot.failures, RESTART_FIRST_MS, RESTART_MAX_MS);
+    log.error(
+      { shard: index, reason, livedMs: Math.round(lived), restartMs: Math.round(delayMs) },
+      'a shard died',
+    );
     slot.out.take();
     clock.after(delayMs, () => {
       if (this.#draining) return;
@@ -109,7 +113,10 @@ export class ShardPool {
   /** The metrics of all shards, merged, in Prometheus' text format; with those of `own` added. */
   async metrics(own: unknown): Promise<string> {
     const answers = await Promise.allSettled(this.#slots.map((slot) => slot.port.metrics()));
-    const parts = [own, ...answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))];
+    const parts = [
+      own,
+      ...answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])),
+    ];
     return AggregatorRegistry.aggregate(parts as never).metrics();
   }
 

@@ -20,6 +20,8 @@ const answer = (message: FromThread) => port.postMessage(message);
 port.on('message', (message: Uint8Array | ToThread) => {
   if (message instanceof Uint8Array) shard.receive(message);
   else if (message.type === 'metrics') {
-    void shard.metrics.registry.getMetricsAsJSON().then((metrics) => answer({ type: 'metrics', id: message.id, metrics }));
+    void shard.metrics.registry
+      .getMetricsAsJSON()
+      .then((metrics) => answer({ type: 'metrics', id: message.id, metrics }));
   } else void shard.drain(message.deadlineMs).then(() => answer({ type: 'drained' }));
 });

@@ -17,7 +17,14 @@ import type { ActorWorld, PageMessage } from '../actors/world.ts';
 import type { LogStore, PageKind } from '../persistence/log-store.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
-import { idToBytes, type EpochId, type PageId, type ReplicaId, type Seq, type UserId } from '../protocol/ids.ts';
+import {
+  idToBytes,
+  type EpochId,
+  type PageId,
+  type ReplicaId,
+  type Seq,
+  type UserId,
+} from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { ClientMessage, Role } from '../protocol/messages.ts';
 import { EnvelopeWriter, FROM_SHARD, readEnvelope, TO_SHARD } from './envelope.ts';
@@ -107,7 +114,8 @@ export class Shard {
       case TO_SHARD.unsubscribe:
         return this.#unsubscribe(connection, readCh(bytes));
       case TO_SHARD.closed:
-        for (const ch of [...(this.#pagesByConnection.get(connection)?.keys() ?? [])]) this.#unsubscribe(connection, ch);
+        // A Map may lose entries while it is walked.
+        for (const ch of this.#pagesByConnection.get(connection)?.keys() ?? []) this.#unsubscribe(connection, ch);
         this.#pagesByConnection.delete(connection);
         return;
     }
@@ -154,7 +162,13 @@ export class Shard {
   }
 
   #sendError(connection: number, reason: string): void {
-    const error = { kind: 'error', code: 'malformed', message: reason, retryAfterMs: null, ch: null } as const;
+    const error = {
+      kind: 'error',
+      code: 'malformed',
+      message: reason,
+      retryAfterMs: null,
+      ch: null,
+    } as const;
     this.#out.add(FROM_SHARD.send, connection, encodeServerMessage(error));
   }
 
@@ -271,4 +285,5 @@ export class Shard {
   }
 }
 
-const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
+const stackOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);

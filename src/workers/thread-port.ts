@@ -6,7 +6,8 @@ import { Worker } from 'node:worker_threads';
 import { withTimeout } from '../base/time.ts';
 import type { ShardConfig, ShardPort, ShardPortEvents } from './port.ts';
 
-export type ToThread = { readonly type: 'metrics'; readonly id: number } | { readonly type: 'drain'; readonly deadlineMs: number };
+export type ToThread =
+  { readonly type: 'metrics'; readonly id: number } | { readonly type: 'drain'; readonly deadlineMs: number };
 export type FromThread =
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: unknown }
   | { readonly type: 'drained' }; // prettier-ignore

@@ -1,0 +1,125 @@
+/**
+ * Who is on a page, and how they are told: subscribers by connection, their presence, and the frames that are for one of
+ * them. What is for all of them goes to the page's topic (`world.publish`).
+ */
+import { assert } from '../base/assert.ts';
+import type { OpNotice } from '../document/model.ts';
+import type { Code } from '../protocol/codes.ts';
+import { encodeServerMessage } from '../protocol/encode.ts';
+import type { PageId, ReplicaId, Seq } from '../protocol/ids.ts';
+import type { Role, ServerMessage } from '../protocol/messages.ts';
+import { Presence } from './presence.ts';
+import type { ActorWorld, Subscriber } from './world.ts';
+
+export class Audience {
+  readonly #page: PageId;
+  readonly #world: ActorWorld;
+  readonly #subscribers = new Map<number, Subscriber>();
+  readonly #presence = new Presence();
+
+  constructor(page: PageId, world: ActorWorld) {
+    this.#page = page;
+    this.#world = world;
+  }
+
+  get size(): number {
+    return this.#subscribers.size;
+  }
+
+  get(connection: number): Subscriber | undefined {
+    return this.#subscribers.get(connection);
+  }
+
+  add(subscriber: Subscriber): void {
+    assert(!this.#subscribers.has(subscriber.connection), 'a page is open at most once on a socket');
+    this.#subscribers.set(subscriber.connection, subscriber);
+  }
+
+  /** From here on the page's topic brings everything: the instruction stands in the shard's stream at this point. */
+  joinTopic({ connection }: Subscriber): void {
+    const everyone = this.#presence.full(this.#page);
+    if (everyone) this.#world.send(connection, everyone);
+    this.#world.join(connection, this.#page);
+  }
+
+  remove(connection: number): void {
+    const subscriber = this.#subscribers.get(connection);
+    if (!subscriber) return;
+    this.#subscribers.delete(connection);
+    this.#world.leave(connection, this.#page);
+    this.#presence.set(subscriber.replica, subscriber.user, connection, null);
+    this.#world.markPresence(this.#page);
+  }
+
+  /** Ends a subscription, or an attempt at one, with the reason. */
+  refuse(
+    { connection, ch }: Subscriber,
+    code: Code,
+    message: string,
+    retryAfterMs: number | null = null,
+  ): void {
+    this.#send(connection, { kind: 'error', code, message, retryAfterMs, ch });
+    this.#world.forget(connection, ch);
+  }
+
+  refuseAll(code: Code, message: string, retryAfterMs: number | null): void {
+    for (const subscriber of this.#subscribers.values()) {
+      this.refuse(subscriber, code, message, retryAfterMs);
+      this.#world.leave(subscriber.connection, this.#page);
+    }
+    this.#subscribers.clear();
+  }
+
+  setRole(subscriber: Subscriber, role: Role): void {
+    subscriber.role = role;
+    this.#send(subscriber.connection, { kind: 'role', ch: subscriber.ch, role });
+  }
+
+  setPresence(connection: number, state: Uint8Array | null): void {
+    const subscriber = this.#subscribers.get(connection);
+    if (!subscriber) return;
+    // A copy of its own: the frame is a view into a batch.
+    this.#presence.set(subscriber.replica, subscriber.user, connection, state && state.slice());
+    this.#world.markPresence(this.#page);
+  }
+
+  /** The frame of everyone whose presence changed since the last call. */
+  takePresence(): Uint8Array | undefined {
+    return this.#presence.takeDelta(this.#page);
+  }
+
+  acknowledge({ connection, ch }: Subscriber, n: number, seq: Seq, replica: ReplicaId): void {
+    this.#send(connection, { kind: 'ack', ch, n, seq, replica });
+  }
+
+  /** Tells the sender, if it is still here, that change n and all that follow are refused. */
+  reject(
+    connection: number,
+    n: number,
+    replica: ReplicaId,
+    { code, message, retryAfterMs = null }: Rejection,
+  ): void {
+    this.#world.counts.change('refused', code);
+    const ch = this.#subscribers.get(connection)?.ch;
+    if (ch !== undefined)
+      this.#send(connection, { kind: 'reject', ch, n, code, message, retryAfterMs, replica });
+  }
+
+  notify(connection: number, n: number, notices: readonly OpNotice[]): void {
+    const ch = this.#subscribers.get(connection)?.ch;
+    for (const { opIndex, code } of notices) {
+      this.#world.counts.notice(code);
+      if (ch !== undefined) this.#send(connection, { kind: 'notice', ch, n, code, opIndex });
+    }
+  }
+
+  #send(connection: number, message: ServerMessage): void {
+    this.#world.send(connection, encodeServerMessage(message));
+  }
+}
+
+export interface Rejection {
+  readonly code: Code;
+  readonly message: string;
+  readonly retryAfterMs?: number | null;
+}
