@@ -2,6 +2,7 @@
  * Runs the log store's contract on both twins: memory, and a real PostgreSQL with a database of its own.
  */
 import pg from 'pg';
+import { expect } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { MemoryDatabase, MemoryLogStore } from '../../src/persistence/memory-log-store.ts';
 import { openPostgresLogStore } from '../../src/persistence/postgres-log-store.ts';
@@ -24,7 +25,8 @@ logStoreContract('PostgreSQL', async () => {
   await prepareDatabase({ url, log: silentLog });
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   return {
-    open: (log = silentLog) => openPostgresLogStore({ url, log }),
+    // Longer than deadlock_timeout (1 s), so that a deadlock shows as one; and a slow disk is no failure here.
+    open: (log = silentLog) => openPostgresLogStore({ url, log, lockTimeoutMs: 4_000 }),
     async setClosed(page, closed) {
       await pool.query('update page_heads set closed = $2 where page_id = $1', [page, closed]);
     },
@@ -33,8 +35,12 @@ logStoreContract('PostgreSQL', async () => {
       await pool.query(`update snapshots set body = ${flip} where page_id = $1 and seq = $2`, [page, at]);
     },
     async destroy() {
+      // The store runs a deadlocked append again, so only the server can tell that there was none.
+      const deadlocks = 'select deadlocks::int4 from pg_stat_database where datname = current_database()';
+      const { rows } = await pool.query(deadlocks);
       await pool.end();
       await drop();
+      expect(rows).toEqual([{ deadlocks: 0 }]);
     },
   };
 });

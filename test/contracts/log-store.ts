@@ -195,14 +195,16 @@ function contestTests({ bench, store }: Context): void {
     await Promise.all(nodes.map((node) => node.close()));
   });
 
-  test('of many stores that know the same head one wins', async () => {
-    const stores = upTo(5).map(() => bench().open());
-    const [page] = (await newPages(store(), 1)) as [PageId];
-    for (let known = 0; known < 30; known++) {
-      const outcomes = await Promise.all(stores.map((s) => s.append([batch(page, known)])));
-      expect(outcomes.filter((moved) => moved.has(page))).toHaveLength(1);
+  test('of many stores that know the same heads one wins each page, in whatever order they name them', async () => {
+    const stores = upTo(6).map(() => bench().open());
+    const pages = await newPages(store(), 60);
+    for (let known = 0; known < 60; known++) {
+      const orders = stores.map((_, i) => (i % 2 === 0 ? pages : [...pages].reverse()));
+      const appends = stores.map((s, i) => s.append(orders[i]!.map((page) => batch(page, known))));
+      const outcomes = await Promise.all(appends);
+      for (const page of pages) expect(outcomes.filter((moved) => moved.has(page))).toHaveLength(1);
     }
-    expect(await seqsOf(store(), page)).toEqual(upTo(30));
+    for (const page of pages) expect(await seqsOf(store(), page)).toEqual(upTo(60));
     await Promise.all(stores.map((s) => s.close()));
   });
 }
