@@ -77,7 +77,9 @@ function url(env: Env, name: string, protocols: readonly string[]): string | nul
   if (!text) return null;
   // The value may hold a password: it is not repeated.
   if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
-    throw new ConfigError(`${name} is no URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    throw new ConfigError(
+      `${name} is no URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+    );
   }
   return text;
 }

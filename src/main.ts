@@ -39,7 +39,9 @@ export async function startNode(config: Config, log: Log): Promise<RunningNode> 
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) {
       // One step that fails must not keep the others from being done.
-      await step().catch((error: unknown) => log.error({ error: String(error) }, 'a step of the shutdown failed'));
+      await step().catch((error: unknown) =>
+        log.error({ error: String(error) }, 'a step of the shutdown failed'),
+      );
     }
   };
   try {
@@ -89,6 +91,8 @@ async function start(
 
   const readiness = openPostgresLogStore({ url: database.url, log, readConnections: 1, otherConnections: 1 });
   undo.push(() => readiness.close());
+  // uWebSockets.js takes 4 KiB of request head by default; a token alone may have 8.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= '16384';
   const transport = await openTransport(
     config.transport,
     { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax, idleSeconds: IDLE_SECONDS },

@@ -19,7 +19,11 @@ export function failWith(error: unknown): never {
   // Commander has printed its own message (or the help) by now.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
   const known = error instanceof Error && (EXPECTED.has(error.name) || 'syscall' in error);
-  const text = known ? (error as Error).message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text = known
+    ? (error as Error).message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
   process.stderr.write(`octavo: ${text}\n`);
   process.exit(1);
 }

@@ -17,7 +17,9 @@ function table(rows: readonly (readonly [string, string, string])[]): string {
 
 function variablesHelp(): string {
   const main = VARIABLES.map(({ name, fallback, meaning }) => [name, fallback, meaning] as const);
-  const limits = Object.values(LIMIT_TABLE).map(({ env, value, meaning }) => [env, String(value), meaning] as const);
+  const limits = Object.values(LIMIT_TABLE).map(
+    ({ env, value, meaning }) => [env, String(value), meaning] as const,
+  );
   return `\nEnvironment variables:\n${table(main)}\n\nLimits (environment variables too):\n${table(limits)}`;
 }
 
@@ -37,7 +39,8 @@ async function start(): Promise<void> {
     process.exit(1);
   });
   const node = await startNode(config, log);
-  const shards = node.shards === 0 ? 'in one thread' : `with ${node.shards} shard thread${node.shards === 1 ? '' : 's'}`;
+  const shards =
+    node.shards === 0 ? 'in one thread' : `with ${node.shards} shard thread${node.shards === 1 ? '' : 's'}`;
   process.stdout.write(
     `Octavo listens at ${node.url} (${node.transport}, ${shards})\n` +
       `  health    ${node.http}/healthz   ${node.http}/readyz   ${node.http}/metrics\n` +

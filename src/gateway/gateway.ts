@@ -17,12 +17,7 @@ import {
   type UserId,
 } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
-import {
-  CLIENT_KIND,
-  type ClientMessage,
-  PROTOCOL_VERSION,
-  type ServerMessage,
-} from '../protocol/messages.ts';
+import { CLIENT_KIND, type ClientMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { readRouteHead } from '../protocol/route.ts';
 import { FROM_SHARD, TO_SHARD } from '../workers/envelope.ts';
 import { readCh, writeCh, writeRole, writeSubscribeHead } from '../workers/records.ts';

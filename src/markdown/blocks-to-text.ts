@@ -98,8 +98,9 @@ function asText(value: JsonValue | undefined): string {
 function runsText(runs: readonly TextRun[]): string {
   const titles = new Set<string>();
   const texts = runs.map(({ insert, attributes = {} }) => {
-    for (const key of ['image_title', 'link_title']) {
-      if (asText(attributes[key]) !== '') titles.add(` (${asText(attributes[key])})`);
+    for (const key of ['image', 'link']) {
+      const title = insert === '' || typeof attributes[key] !== 'string' ? '' : asText(attributes[`${key}_title`]);
+      if (title !== '') titles.add(` (${title})`);
     }
     const standsIn = attributes['image'] !== undefined || attributes['link'] !== undefined;
     return standsIn ? insert.replaceAll(emptyInsert, '') : insert;

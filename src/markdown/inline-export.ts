@@ -36,12 +36,13 @@ function readMarks(run: TextRun): MarkedRun {
   const attributes = run.attributes ?? {};
   const extra: Attributes = {};
   for (const [key, value] of Object.entries(attributes)) {
-    if (!isNative(key, value)) extra[key] = value;
+    if (!isNative(key, value, attributes)) extra[key] = value;
   }
   const flag = (key: string): true | undefined => (attributes[key] === true ? true : undefined);
   const link = attributes['link'];
+  const title = attributes['link_title'];
   const marks = {
-    link: typeof link === 'string' ? { url: link, title: attributes['link_title'] ?? null } : undefined,
+    link: typeof link === 'string' ? { url: link, title: typeof title === 'string' ? title : null } : undefined,
     extra: Object.keys(extra).length > 0 ? extra : undefined,
     underline: flag('underline'),
     bold: flag('bold'),
@@ -51,8 +52,10 @@ function readMarks(run: TextRun): MarkedRun {
   return { insert: run.insert, attributes, marks };
 }
 
-function isNative(key: string, value: unknown): boolean {
+function isNative(key: string, value: unknown, attributes: Attributes): boolean {
   if (!nativeKeys.has(key)) return false;
+  // A title without what it is the title of is just another attribute.
+  if (key.endsWith('_title') && typeof attributes[key.slice(0, -'_title'.length)] !== 'string') return false;
   const isText = ['link', 'link_title', 'image', 'image_title', 'footnote'].includes(key);
   return isText ? typeof value === 'string' : value === true;
 }
