@@ -6,7 +6,11 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { failWith } from './fail.ts';
+import { catCommand, exportCommand } from './export.ts';
+import { importCommand } from './import.ts';
 import { startCommand } from './start.ts';
+import { tokenCommand } from './token.ts';
+import { watchCommand } from './watch.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -17,7 +21,12 @@ const program = new Command('octavo')
   .version(version)
   .showHelpAfterError('(octavo <command> --help tells more)')
   .exitOverride()
-  .addCommand(startCommand());
+  .addCommand(startCommand())
+  .addCommand(tokenCommand())
+  .addCommand(importCommand())
+  .addCommand(exportCommand())
+  .addCommand(catCommand())
+  .addCommand(watchCommand());
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
 

@@ -79,7 +79,9 @@ function verifier(verify: (token: string) => Promise<{ payload: JWTPayload }>): 
 function readClaims(claims: JWTPayload & { grants?: unknown; name?: unknown }): Verdict {
   const bad = (reason: string): Verdict => ({ refused: 'unauthorized', reason });
   const { sub, exp } = claims;
-  if (!sub || sub.length > USER_BYTES_MAX) return bad(`the token needs "sub", the user’s id, of 1…${USER_BYTES_MAX} characters`);
+  // A NUL cannot be stored by PostgreSQL; other control characters have no place in an id either.
+  // eslint-disable-next-line no-control-regex
+  if (!sub || sub.length > USER_BYTES_MAX || /[\u0000-\u001f\u007f]/.test(sub)) return bad(`the token needs "sub", the user’s id, of 1…${USER_BYTES_MAX} characters, none of them a control character`);
   if (exp === undefined) return bad('the token needs "exp"; tokens live for minutes, not for ever');
   const grants = readGrants(claims.grants);
   if (!grants) return bad('"grants" must be a list of { "page" or "workspace", "role" }');
