@@ -99,7 +99,8 @@ function runsText(runs: readonly TextRun[]): string {
   const titles = new Set<string>();
   const texts = runs.map(({ insert, attributes = {} }) => {
     for (const key of ['image', 'link']) {
-      const title = insert === '' || typeof attributes[key] !== 'string' ? '' : asText(attributes[`${key}_title`]);
+      const title =
+        insert === '' || typeof attributes[key] !== 'string' ? '' : asText(attributes[`${key}_title`]);
       if (title !== '') titles.add(` (${title})`);
     }
     const standsIn = attributes['image'] !== undefined || attributes['link'] !== undefined;

@@ -13,7 +13,8 @@
  * properties of the comment win over those of the head. `bare` says that there is no head, `view` that the
  * head only shows what the properties say. Comments that do not pair up stay raw HTML.
  */
-import type { BlockJson } from '../document/block-json.ts';
+import type { BlockJson, TextRun } from '../document/block-json.ts';
+import { emptyInsert } from './text-runs.ts';
 
 export interface EnvelopeLabel {
   type?: string;
@@ -65,12 +66,23 @@ function unpack(label: EnvelopeLabel, inside: BlockJson[]): BlockJson {
   const head = label.bare === true ? undefined : inside[0];
   const rest = head === undefined ? inside : inside.slice(1);
   const kept = label.view === true ? undefined : head;
+  if (label.type !== undefined && kept?.type === 'image') {
+    // The head was a line of text which happened to be one image.
+    return { type: label.type, props: { ...label.props }, text: [imageRun(kept)], children: rest };
+  }
   return {
     type: label.type ?? kept?.type ?? 'paragraph',
     props: { ...kept?.props, ...label.props },
     text: kept?.text ?? [],
     children: [...(kept?.children ?? []), ...rest],
   };
+}
+
+function imageRun({ props }: BlockJson): TextRun {
+  const { url, caption, title } = props;
+  const attributes: BlockJson['props'] = { image: url ?? '' };
+  if (title !== undefined) attributes['image_title'] = title;
+  return { insert: typeof caption === 'string' ? caption : emptyInsert, attributes };
 }
 
 function readLabel(source: string): EnvelopeLabel | undefined {

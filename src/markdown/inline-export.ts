@@ -10,6 +10,7 @@
 import type { PhrasingContent } from 'mdast';
 import type { TextRun } from '../document/block-json.ts';
 import type { Attributes } from './text-runs.ts';
+import { parseMdast } from './mdast-tree.ts';
 import { emptyInsert, jsonEquals, normalizeRuns } from './text-runs.ts';
 
 /** Kinds of enclosing nodes, outermost first when two last equally long. */
@@ -33,16 +34,22 @@ export function runsToInline(runs: readonly TextRun[]): PhrasingContent[] {
 }
 
 function readMarks(run: TextRun): MarkedRun {
-  const attributes = run.attributes ?? {};
+  const attributes = { ...run.attributes };
   const extra: Attributes = {};
   for (const [key, value] of Object.entries(attributes)) {
     if (!isNative(key, value, attributes)) extra[key] = value;
+  }
+  if (attributes['html'] === true && !isInlineHtml(run.insert)) {
+    // Written as it is it would be read as something else.
+    extra['html'] = true;
+    delete attributes['html'];
   }
   const flag = (key: string): true | undefined => (attributes[key] === true ? true : undefined);
   const link = attributes['link'];
   const title = attributes['link_title'];
   const marks = {
-    link: typeof link === 'string' ? { url: link, title: typeof title === 'string' ? title : null } : undefined,
+    link:
+      typeof link === 'string' ? { url: link, title: typeof title === 'string' ? title : null } : undefined,
     extra: Object.keys(extra).length > 0 ? extra : undefined,
     underline: flag('underline'),
     bold: flag('bold'),
@@ -58,6 +65,13 @@ function isNative(key: string, value: unknown, attributes: Attributes): boolean 
   if (key.endsWith('_title') && typeof attributes[key.slice(0, -'_title'.length)] !== 'string') return false;
   const isText = ['link', 'link_title', 'image', 'image_title', 'footnote'].includes(key);
   return isText ? typeof value === 'string' : value === true;
+}
+
+function isInlineHtml(source: string): boolean {
+  const [paragraph, ...others] = parseMdast(`x${source}x`).children;
+  if (paragraph?.type !== 'paragraph' || others.length > 0) return false;
+  const inner = paragraph.children.slice(1, -1);
+  return inner.every((node) => node.type === 'html') && inner.map((node) => node.value).join('') === source;
 }
 
 function nest(runs: readonly MarkedRun[], done: ReadonlySet<MarkKind>): PhrasingContent[] {

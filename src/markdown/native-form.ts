@@ -23,7 +23,8 @@ const isAlign: Check = (value) =>
   Array.isArray(value) && value.every((side) => side === null || /^(left|right|center)$/.test(String(side)));
 /** A label of letters, without what would need escapes that count as part of the label. */
 const isLabel: Check = (value) =>
-  typeof value === 'string' && /^[^\s[\]\\]([^[\]\\\r\n]*[^\s[\]\\])?$/.test(value) && value.length < 900;
+  typeof value === 'string' && /^[^\s[\]\\^]([^[\]\\\r\n]*[^\s[\]\\])?$/.test(value) && value.length < 900;
+const isFootnoteLabel: Check = (value) => isLabel(value) && !/\s/.test(String(value));
 
 const listProps = { loose: isTrue, new_list: isTrue };
 
@@ -49,7 +50,7 @@ const propChecks: { [type: string]: { [prop: string]: Check } } = {
   markdown_html: {},
   markdown_frontmatter: {},
   markdown_definition: { label: isString, url: isString, title: isTitle },
-  markdown_footnote: { label: isLabel },
+  markdown_footnote: { label: isFootnoteLabel },
 };
 
 const containerTypes = new Set([
@@ -126,7 +127,7 @@ export function canContain(type: string): boolean {
 }
 
 function hasLabelIfNeeded(block: BlockJson): boolean {
-  return block.type !== 'markdown_footnote' || isLabel(block.props['label'] ?? null);
+  return block.type !== 'markdown_footnote' || isFootnoteLabel(block.props['label'] ?? null);
 }
 
 /** Rows of cells that hold nothing but text. */
