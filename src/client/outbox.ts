@@ -1,0 +1,164 @@
+/**
+ * My changes that the confirmed state does not hold yet, in order of n. The first `inFlight` of them are with the server
+ * (sent on this subscription), the rest wait. A change leaves when the log has it, or when it is refused for good.
+ *
+ *     confirmed │ n n+1 n+2 │ n+3 n+4 …            (then: the open change, kept by the replica)
+ *               └─ in flight ┴─ waiting
+ *
+ * Once a change has been sent, its content is settled: the server may hold it, whatever the socket did since. So only
+ * changes that were never sent are merged, and only refused ones are rewritten.
+ */
+import type { Op } from '../document/ops.ts';
+import type { Stamp } from '../document/hlc.ts';
+import { type Seq } from '../protocol/ids.ts';
+import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
+
+export interface PendingChange {
+  n: number;
+  stamp: Stamp;
+  ops: Op[];
+  /** The bytes of each op; joined when the change is first sent. */
+  parts: Uint8Array[];
+  bytes: number;
+  textOnly: boolean;
+  everSent: boolean;
+  body: Uint8Array | null;
+  /** Where the log holds it; 0 while that is not known. */
+  seq: Seq;
+}
+
+/** Text typed while others are in flight is merged up to here; well below any limit of messages. */
+const MERGED_BYTES_MAX = 64 << 10;
+const MERGED_OPS_MAX = 200;
+
+export class Outbox {
+  #changes: PendingChange[] = [];
+  #inFlight = 0;
+  #bytes = 0;
+  #lastN = 0;
+
+  get changes(): readonly PendingChange[] {
+    return this.#changes;
+  }
+
+  get length(): number {
+    return this.#changes.length;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Numbers the change and appends it; or merges it into the last one, if both are text that was never sent. */
+  add(change: PendingChange): PendingChange {
+    const last = this.#changes.at(-1);
+    this.#bytes += change.bytes;
+    if (last && last.textOnly && change.textOnly && !last.everSent && this.#fits(last, change)) {
+      for (let i = 0; i < change.ops.length; i++) {
+        last.ops.push(change.ops[i]!);
+        last.parts.push(change.parts[i]!);
+      }
+      last.bytes += change.bytes;
+      return last;
+    }
+    change.n = ++this.#lastN;
+    this.#changes.push(change);
+    return change;
+  }
+
+  #fits(last: PendingChange, change: PendingChange): boolean {
+    return (
+      last.bytes + change.bytes <= MERGED_BYTES_MAX && last.ops.length + change.ops.length <= MERGED_OPS_MAX
+    );
+  }
+
+  /** The next change to send, now counted as in flight; `undefined` if all are. */
+  takeNext(): PendingChange | undefined {
+    const change = this.#changes[this.#inFlight];
+    if (!change) return undefined;
+    this.#inFlight++;
+    change.everSent = true;
+    change.body ??= joinOps(change.parts);
+    return change;
+  }
+
+  /** Whether the change of this number is with the server. */
+  isInFlight(n: number): boolean {
+    const first = this.#changes[0];
+    return first !== undefined && n >= first.n && n < first.n + this.#inFlight;
+  }
+
+  /** From `n` on nothing is with the server any more: all of it will be sent again. */
+  recallFrom(n: number): void {
+    const first = this.#changes[0];
+    if (first) this.#inFlight = Math.max(0, Math.min(this.#inFlight, n - first.n));
+  }
+
+  /** The log has all up to `n`: takes them off and returns them. */
+  confirmTo(n: number): PendingChange[] {
+    let count = 0;
+    while (count < this.#changes.length && this.#changes[count]!.n <= n) count++;
+    if (count === 0) return [];
+    const confirmed = count === 1 ? [this.#changes.shift()!] : this.#changes.splice(0, count);
+    for (const change of confirmed) this.#bytes -= change.bytes;
+    this.#inFlight = Math.max(0, this.#inFlight - count);
+    return confirmed;
+  }
+
+  /** Takes a refused change out, and numbers those after it anew. Nothing from it on may be in flight. */
+  remove(n: number): PendingChange | undefined {
+    const index = this.#changes.findIndex((change) => change.n === n);
+    if (index < 0) return undefined;
+    const [removed] = this.#changes.splice(index, 1);
+    this.#bytes -= removed!.bytes;
+    this.renumber(index, n);
+    return removed;
+  }
+
+  /** Takes off all changes from `n` on, and returns them. */
+  dropFrom(n: number): PendingChange[] {
+    const index = this.#changes.findIndex((change) => change.n >= n);
+    const dropped = index < 0 ? [] : this.#changes.splice(index);
+    for (const change of dropped) this.#bytes -= change.bytes;
+    if (dropped.length > 0) this.#lastN = n - 1;
+    this.#inFlight = Math.min(this.#inFlight, this.#changes.length);
+    return dropped;
+  }
+
+  /** Gives the changes from `index` on the numbers from `n`. */
+  renumber(index: number, n: number): void {
+    let next = n;
+    for (let i = index; i < this.#changes.length; i++) this.#changes[i]!.n = next++;
+    this.#lastN = next - 1;
+  }
+
+  /** The replica's last n in the log, as the server says: numbers go on behind it. */
+  continueAfter(lastN: number): void {
+    const index = this.#changes.findIndex((change) => change.n > lastN);
+    if (index >= 0) this.renumber(index, lastN + 1);
+    else this.#lastN = lastN;
+  }
+
+  /** Replaces ops of a refused change; drops it, and closes the gap, if none are left. */
+  rewrite(change: PendingChange, keep: readonly { op: Op; part: Uint8Array }[]): void {
+    this.#bytes -= change.bytes;
+    change.ops = keep.map(({ op }) => op);
+    change.parts = keep.map(({ part }) => part);
+    change.bytes = change.parts.reduce((sum, part) => sum + part.length, 0);
+    change.body = null;
+    this.#bytes += change.bytes;
+    if (keep.length === 0) this.remove(change.n);
+  }
+}
+
+/** Ready ops as the body of a change: the head of the array, then the ops as they are. */
+function joinOps(parts: readonly Uint8Array[]): Uint8Array {
+  const writer = new MsgpackWriter(parts.reduce((sum, part) => sum + part.length, 8));
+  writer.array(parts.length);
+  for (const part of parts) writer.raw(part);
+  return writer.take();
+}

@@ -1,0 +1,80 @@
+/**
+ * Makes text edits again after something they were built upon is lost: a change that the server refused, or a log that
+ * is another one. Yjs cannot take an update without what its client wrote before, so the edits are replayed in a scratch
+ * document that still has it, read there as plain deltas, and made anew (under a new Yjs client id) upon what is held.
+ *
+ *     scratch:  before ─ refused ─ its inverse ─ edit 1 ─ edit 2 …      each edit is observed as a delta
+ *     fresh:    base ──────────────────────────── delta 1 ─ delta 2 …    each gives the new update
+ *
+ * Where `before` and `base` show the same text (a refusal), the deltas fit exactly; where not, they are cut to length.
+ */
+import * as Y from 'yjs';
+import { TEXT_ROOT } from '../document/text-update.ts';
+
+export interface Rebase {
+  /** What the edits were made upon, without the refused updates. */
+  readonly before: readonly Uint8Array[];
+  readonly refused: readonly Uint8Array[];
+  /** What they shall be made upon now. */
+  readonly base: readonly Uint8Array[];
+  readonly edits: readonly Uint8Array[];
+  readonly client: number;
+}
+
+type Delta = { insert?: unknown; retain?: number; delete?: number; attributes?: object }[];
+
+/** The edits as new updates, one for each; null for one that has nothing left to say. */
+export function rebaseEdits({ before, refused, base, edits, client }: Rebase): (Uint8Array | null)[] {
+  const scratch = new Y.Doc({ gc: false });
+  const old = scratch.getText(TEXT_ROOT);
+  for (const update of before) Y.applyUpdate(scratch, update);
+  takeBack(scratch, old, refused);
+  const fresh = new Y.Doc({ gc: false });
+  const text = fresh.getText(TEXT_ROOT);
+  for (const update of base) Y.applyUpdate(fresh, update);
+  fresh.clientID = client;
+  let made: Uint8Array[] = [];
+  fresh.on('update', (update: Uint8Array) => made.push(update));
+  let delta: Delta = [];
+  old.observe((event) => (delta = event.delta as Delta));
+  const results = edits.map((edit) => {
+    [delta, made] = [[], []];
+    Y.applyUpdate(scratch, edit);
+    const fitting = cut(delta, text.length);
+    if (fitting.length > 0) fresh.transact(() => text.applyDelta(fitting, { sanitize: false }));
+    return made[0] ?? null;
+  });
+  scratch.destroy();
+  fresh.destroy();
+  return results;
+}
+
+/** Applies updates and their inverse, so that the text shows what it showed before, but later updates find them. */
+function takeBack(doc: Y.Doc, text: Y.Text, updates: readonly Uint8Array[]): void {
+  if (updates.length === 0) return;
+  const origin = {};
+  const undo = new Y.UndoManager(text, { trackedOrigins: new Set([origin]) });
+  for (const update of updates) {
+    Y.applyUpdate(doc, update, origin);
+    undo.stopCapturing();
+  }
+  while (undo.undoStack.length > 0) undo.undo();
+  undo.destroy();
+}
+
+/** The part of a delta that fits a text of `length`. */
+function cut(delta: Delta, length: number): Delta {
+  let left = length;
+  const fitting: Delta = [];
+  for (const step of delta) {
+    const wanted = step.retain ?? step.delete;
+    if (wanted === undefined) {
+      fitting.push(step);
+      continue;
+    }
+    const count = Math.min(wanted, left);
+    left -= count;
+    if (count > 0) fitting.push(step.retain === undefined ? { delete: count } : { ...step, retain: count });
+  }
+  return fitting;
+}

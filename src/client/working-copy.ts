@@ -1,0 +1,301 @@
+/**
+ * A page as one client has it: replica, order of children, texts and history, kept in step. No network: what the
+ * subscription hears goes in by `receive`, `load` and `refuse`; what the application edits waits in the outbox.
+ *
+ * A change is what was edited in one synchronous turn (or one `transact`): it is opened by the first edit and sealed in
+ * a microtask. Edits are applied and visible at once.
+ */
+import type { Clock, Millis } from '../base/time.ts';
+import type { Random } from '../base/random.ts';
+import type { BlockTable } from '../document/blocks.ts';
+import type { Op, OpDraft } from '../document/ops.ts';
+import type { BlockId, PageId, ReplicaId, Seq } from '../protocol/ids.ts';
+import type { Limits } from '../protocol/limits.ts';
+import type { WireChange } from '../protocol/messages.ts';
+import { Children } from './children.ts';
+import { type ClientCode, OctavoError } from './errors.ts';
+import { History } from './history.ts';
+import type { ChangeEvent, ChangeSummary, RejectedEvent } from './page-events.ts';
+import { adoptTexts, dropRefused } from './refusal.ts';
+import { type Heard, Replica } from './replica.ts';
+import { type LiveText, Texts } from './texts.ts';
+
+export interface WorkingCopyOptions {
+  readonly page: PageId;
+  readonly replica: ReplicaId;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The server's time, as well as it is known. */
+  readonly now: () => Millis;
+  readonly limits: () => Limits;
+  /** Why nothing may be edited now; null: it may. */
+  readonly locked: () => ClientCode | null;
+  readonly changed: (event: ChangeEvent) => void;
+  readonly rejected: (event: RejectedEvent) => void;
+  /** A change was sealed: it can be sent. */
+  readonly sealed: () => void;
+}
+
+const PENDING_MAX = 100_000;
+const PENDING_BYTES_MAX = 256 << 20;
+/** What a CHANGE frame has besides its ops, generously. */
+const FRAME_BYTES = 128;
+
+export class WorkingCopy {
+  readonly replica: Replica;
+  readonly children = new Children();
+  readonly texts: Texts;
+  readonly #history: History;
+  readonly #options: WorkingCopyOptions;
+  #touched = new Set<BlockId>();
+  #sealing = false;
+  #transactions = 0;
+  /** The state of the former log, while the new one is still coming in. */
+  #former: BlockTable | null = null;
+
+  constructor(options: WorkingCopyOptions) {
+    this.#options = options;
+    this.replica = new Replica(options.page, options.replica, options.now);
+    this.#history = new History(options.clock, options.replica);
+    this.texts = new Texts(options.random, {
+      updatesOf: (block) => this.replica.textUpdates(block),
+      opened: (block, live) => this.#history.attach(block, live.text),
+      edited: (block, update, live) => this.#textEdited(block, update, live),
+    });
+  }
+
+  get canUndo(): boolean {
+    return this.#history.canUndo;
+  }
+
+  get canRedo(): boolean {
+    return this.#history.canRedo;
+  }
+
+  /** Makes a structural edit. Throws `OctavoError` and changes nothing if it cannot be made. */
+  edit(draft: OpDraft): void {
+    const { op, part } = this.#admit(draft);
+    this.#history.note(op, this.replica.view);
+    this.#take(op, part);
+    if ('block' in op) this.children.update([op.block], this.replica.view);
+  }
+
+  #admit(draft: OpDraft): { op: Op; part: Uint8Array } {
+    const locked = this.#options.locked();
+    if (locked) throw new OctavoError(locked);
+    const { outbox } = this.replica;
+    if (outbox.length >= PENDING_MAX || outbox.bytes >= PENDING_BYTES_MAX) {
+      throw new OctavoError('busy', 'too many edits wait to be sent');
+    }
+    const checked = this.replica.check(draft, this.#bytesMax());
+    const { open } = this.replica;
+    const limits = this.#options.limits();
+    const full =
+      open &&
+      (open.ops.length >= limits.opsPerChangeMax || open.bytes + checked.part.length > this.#bytesMax());
+    if (full) this.#seal();
+    return checked;
+  }
+
+  #bytesMax(): number {
+    return this.#options.limits().messageBytesMax - FRAME_BYTES;
+  }
+
+  #take(op: Op, part: Uint8Array): void {
+    this.replica.edit(op, part);
+    if ('block' in op) this.#touched.add(op.block);
+    if (this.#sealing || this.#transactions > 0) return;
+    this.#sealing = true;
+    queueMicrotask(() => {
+      this.#sealing = false;
+      this.seal();
+    });
+  }
+
+  #textEdited(block: BlockId, update: Uint8Array, live: LiveText): void {
+    const draft: OpDraft = { op: 'text', block, update };
+    try {
+      if (live.stale) throw new OctavoError('stale_text');
+      const { op, part } = this.#admit(draft);
+      this.#take(op, part);
+    } catch (error) {
+      // Expected: the edit is in the Y.Doc already and cannot be thrown back, so the document is replaced.
+      if (!(error instanceof OctavoError)) throw error;
+      if (!live.stale) this.#resetText(block);
+      this.#options.rejected({
+        code: error.code,
+        message: error.message,
+        ops: [draft],
+        texts: new Set([block]),
+      });
+    }
+  }
+
+  #resetText(block: BlockId): void {
+    this.texts.renewClient();
+    this.texts.reset(block);
+    this.#history.forgetText(block);
+  }
+
+  /** Runs several edits as one change (more than one only where the limits ask for it), undone as one. */
+  transact<T>(edits: () => T): T {
+    if (this.#transactions === 0) this.seal();
+    this.#transactions++;
+    try {
+      return edits();
+    } finally {
+      if (--this.#transactions === 0) this.seal();
+    }
+  }
+
+  undo(): boolean {
+    return this.#step('undo');
+  }
+
+  redo(): boolean {
+    return this.#step('redo');
+  }
+
+  #step(direction: 'undo' | 'redo'): boolean {
+    return this.transact(() => this.#history.step(direction, () => this.replica.view, (draft) => this.edit(draft))); // prettier-ignore
+  }
+
+  /** Ends the open change, if there is one. */
+  seal(): void {
+    if (this.#transactions > 0) return;
+    this.#seal();
+    this.#history.endChange();
+  }
+
+  #seal(): void {
+    const { open, id } = this.replica;
+    if (!open) return;
+    const ops = summaryOf(open.ops);
+    const { n } = this.replica.seal()!;
+    const touched = this.#touched;
+    this.#touched = new Set();
+    this.#options.sealed();
+    this.#options.changed({
+      local: true,
+      changes: [{ seq: null, replica: id, author: null, n, at: null, ops }],
+      blocks: touched,
+    });
+  }
+
+  /** Changes that continue the log where this copy is. Returns what it confirmed of mine. */
+  receive(first: Seq, changes: readonly WireChange[]): Heard['confirmed'] {
+    const { touched, texts, foreign, confirmed } = this.replica.applyChanges(first, changes);
+    this.children.update(touched, this.replica.view);
+    for (const { block, update } of texts) this.texts.remote(block, update);
+    for (const { ops } of foreign)
+      for (const op of ops) if (op.op === 'insert') this.texts.forgetRuns(op.block);
+    if (foreign.length > 0) {
+      const summaries = foreign.map(({ seq, change: { replica, author, n, at }, ops }): ChangeSummary => {
+        return { seq, replica, author, n, at, ops: summaryOf(ops) };
+      });
+      this.#options.changed({ local: false, changes: summaries, blocks: touched });
+    }
+    return confirmed;
+  }
+
+  /** A snapshot takes the place of the confirmed state. */
+  load(table: BlockTable, at: Seq): void {
+    const blocks = new Set<BlockId>();
+    for (const old of [this.replica.confirmed, table]) for (const { id } of old.all()) blocks.add(id);
+    this.replica.load(table, at);
+    this.#refresh(blocks);
+  }
+
+  #refresh(blocks: Set<BlockId>): void {
+    const { confirmed, view } = this.replica;
+    this.children.reset(confirmed);
+    const pending = [...view.all()].map(({ id }) => id);
+    this.children.update(pending, view);
+    if (!this.#former) this.texts.refreshAll();
+    for (const id of pending) blocks.add(id);
+    this.#options.changed({ local: false, changes: [], blocks });
+  }
+
+  /** The server's log is another one than ours: confirmed state starts anew, pending changes stay. */
+  startOver(): void {
+    this.seal();
+    this.#former ??= this.replica.confirmed;
+    for (const block of this.texts.resetAll()) this.#history.forgetText(block);
+    this.texts.renewClient();
+    const blocks = new Set([...this.replica.confirmed.all()].map(({ id }) => id));
+    this.replica.startOver();
+    this.#refresh(blocks);
+  }
+
+  /** Confirmed state holds my changes up to `n`: they are pending no more. */
+  confirmTo(n: number): Heard['confirmed'] {
+    const { confirmed, touched } = this.replica.confirmTo(n);
+    this.#show(touched);
+    return confirmed;
+  }
+
+  /** The view changed in these blocks, by no change in particular. */
+  #show(touched: Iterable<BlockId>): void {
+    const blocks = new Set(touched);
+    if (blocks.size === 0) return;
+    this.children.update(blocks, this.replica.view);
+    this.#options.changed({ local: false, changes: [], blocks });
+  }
+
+  /** Confirmed state has reached the head. `lastN`: my last n that the log held at the head. */
+  caughtUp(lastN: number): Heard['confirmed'] {
+    const confirmed = this.confirmTo(lastN);
+    this.replica.outbox.continueAfter(lastN);
+    if (this.#former) {
+      adoptTexts(this.replica, this.#former, this.texts.client, this.#bytesMax());
+      for (const block of this.texts.resetAll()) this.#history.forgetText(block);
+      this.#former = null;
+    }
+    return confirmed;
+  }
+
+  /** The server refused the stamps from change `n` on. */
+  restampFrom(n: number): void {
+    this.#seal();
+    this.#show(this.replica.restampFrom(n));
+  }
+
+  /** The server refuses everything from change `n` on: all of it is handed back at once. */
+  refuseFrom(n: number, code: ClientCode, message: string): void {
+    this.#seal();
+    const ops = this.replica.outbox.dropFrom(n).flatMap((change) => change.ops);
+    const texts = new Set<BlockId>();
+    for (const op of ops) if (op.op === 'text' || op.op === 'insert') texts.add(op.block);
+    const touched = new Set([...texts, ...this.replica.rebuild()]);
+    for (const block of texts) this.#resetText(block);
+    this.#show(touched);
+    this.#options.rejected({ code, message, ops, texts });
+  }
+
+  /** The server refused change `n` for good. Returns false if it was not pending. */
+  refuse(n: number, code: ClientCode, message: string): boolean {
+    this.#seal();
+    let client: number | null = null;
+    const fresh = () => {
+      if (client === null) this.texts.renewClient();
+      return (client = this.texts.client);
+    };
+    const dropped = dropRefused(this.replica, n, fresh, this.#bytesMax());
+    if (!dropped) return false;
+    for (const block of dropped.texts) {
+      fresh();
+      this.texts.reset(block);
+      this.#history.forgetText(block);
+    }
+    this.#show(dropped.touched);
+    this.#options.rejected({ code, message, ops: dropped.ops, texts: dropped.texts });
+    if (dropped.lost.length > 0) {
+      const why = 'the block was made by a change that was refused';
+      this.#options.rejected({ code: 'gone', message: why, ops: dropped.lost, texts: new Set() });
+    }
+    return true;
+  }
+}
+
+const summaryOf = (ops: readonly Op[]) =>
+  ops.map((op) => ({ op: op.op, block: 'block' in op ? op.block : null })) satisfies ChangeSummary['ops'];
