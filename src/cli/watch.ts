@@ -19,18 +19,21 @@ export function watchCommand(): Command {
     withPage(options, id, false, async (page) => {
       process.stderr.write(`watching ${id} at change ${page.seq}, as ${page.role}; Ctrl-C ends\n`);
       page.on('change', ({ changes }) => {
+        // Nothing is edited here, so each of them has its place in the log.
         for (const { seq, author, at, ops } of changes) {
-          const shown = ops.slice(0, SHOWN_OPS).map(({ op, block }) => describe(op, page.block(block)));
+          const shown = ops
+            .slice(0, SHOWN_OPS)
+            .map(({ op, block }) => describe(op, block ? page.block(block) : undefined));
           const more = ops.length > SHOWN_OPS ? `, and ${ops.length - SHOWN_OPS} more` : '';
           process.stdout.write(
-            `${new Date(at).toISOString()}  ${seq}  ${author}  ${shown.join(', ')}${more}\n`,
+            `${new Date(at ?? 0).toISOString()}  ${seq}  ${author}  ${shown.join(', ')}${more}\n`,
           );
         }
       });
       await new Promise<void>((resolve, reject) => {
         process.once('SIGINT', resolve);
         process.once('SIGTERM', resolve);
-        page.on('closed', (error) => (error ? reject(new CommandError(error.message)) : resolve()));
+        page.on('error', (error) => reject(new CommandError(error.message)));
       });
     }),
   );

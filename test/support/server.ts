@@ -125,7 +125,7 @@ async function launchOnce(env: Record<string, string>, dataDir: string): Promise
   });
   for (let waited = 0; waited < START_TIMEOUT_MS && !ended; waited += 20) {
     const file = await readServerFile(dataDir);
-    if (file?.pid === child.pid) return { child, file, exited, log: () => log };
+    if (file && file.pid === child.pid) return { child, file, exited, log: () => log };
     await sleep(20);
   }
   child.kill('SIGKILL');
