@@ -45,10 +45,11 @@ export class HybridClock {
     return { ms: this.#ms, counter: this.#counter };
   }
 
-  /** A stamp above everything made or seen before. */
+  /** A stamp above everything made or seen before. Whole ms, though a corrected clock may have fractions. */
   tick(now: Millis): WireStamp {
-    if (now > this.#ms) {
-      this.#ms = now;
+    const ms = Math.floor(now);
+    if (ms > this.#ms) {
+      this.#ms = ms;
       this.#counter = 0;
     } else if (++this.#counter > WIRE.hlcCounterMax) {
       this.#ms++;

@@ -27,6 +27,12 @@ export function isOrderKey(key: string): boolean {
   return key.length >= length && (key.length === length || !key.endsWith('0'));
 }
 
+/** Between two keys. The package may answer with the smallest integer, which it would not take back: then one behind. */
+function keyBetween(left: string | null, right: string | null): string {
+  const key = generateKeyBetween(left, right);
+  return key === SMALLEST ? key + 'V' : key;
+}
+
 /** Negative, zero or positive: the place of (key, id) among siblings. By code unit, never by locale. */
 export function compareOrder(aKey: string, aId: string, bKey: string, bId: string): number {
   if (aKey !== bKey) return aKey < bKey ? -1 : 1;
@@ -85,15 +91,15 @@ export class OrderKeys {
 
   #startRun(left: string | null, right: string | null): string {
     // Jitter: a random point of the gap's middle, found by halving; 16 halvings are 16 bits in about three characters.
-    let low = generateKeyBetween(left, right);
-    let high = generateKeyBetween(low, right);
+    let low = keyBetween(left, right);
+    let high = keyBetween(low, right);
     for (let i = 0; i < JITTER_HALVINGS; i++) {
-      const middle = generateKeyBetween(low, high);
+      const middle = keyBetween(low, high);
       if (randomBelow(this.#random, 2) === 0) low = middle;
       else high = middle;
     }
     // `low` is no prefix of `high` only by luck of the draw; one more step makes a prefix with room behind it.
-    const prefix = generateKeyBetween(low, high);
+    const prefix = keyBetween(low, high);
     const run: Run = { prefix, first: 'a0', last: 'a0' };
     const key = inRun(run, 'a0');
     if (right !== null && key >= right) return prefix;
@@ -102,9 +108,11 @@ export class OrderKeys {
   }
 }
 
-/** `count` keys spread over a gap, for siblings that must be laid out anew. */
+/** `count` keys in a gap, for siblings that must be laid out anew. They may be longer than a key is allowed to be. */
 export function spreadKeys(left: string | null, right: string | null, count: number): string[] {
-  const prefix = generateKeyBetween(left, right);
+  let prefix = keyBetween(left, right);
+  // A prefix of the right neighbour would have keys behind it: step aside.
+  while (right?.startsWith(prefix)) prefix = keyBetween(left, prefix);
   const keys: string[] = [];
   for (let i = 0, integer: string | null = null; i < count; i++) {
     integer = generateKeyBetween(integer, null);
