@@ -5,8 +5,10 @@
  *
  * What a client may send: structs of at most one Yjs client id, root `text`, contents string, format, embed or deleted.
  * No GC and no Skip structs, no nested types: a 14-byte GC struct could block a client id for ever. Honest editors send
- * just this, since every edit is sent as it is made. Values of formats and embeds must be JSON, or Yjs would throw later.
+ * just this, since every edit is sent as it is made. Values of formats and embeds must be JSON that can be
+ * written again, or Yjs would throw later.
  */
+import { WIRE } from '../protocol/limits.ts';
 
 /** What an update adds and what it builds upon. Clocks count UTF-16 units, as in Yjs. */
 export interface TextShape {
@@ -80,15 +82,23 @@ class Scanner {
 
   jsonText(): void {
     const text = this.str();
-    // lib0 writes undefined as this word; Yjs reads it back.
-    if (text === 'undefined') return;
+    let value: unknown;
     try {
-      JSON.parse(text);
+      value = JSON.parse(text);
     } catch {
       // Bad input.
       throw new BadUpdate('a format or an embed that is not JSON');
     }
+    if (!staysTheSame(value, WIRE.jsonDepthMax))
+      throw new BadUpdate('a format or an embed that is nested too deeply or holds a number past all bounds');
   }
+}
+
+/** Whether JSON.stringify gives the value back: it recurses, and writes infinities as null. */
+function staysTheSame(value: unknown, depthMax: number): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return true;
+  return depthMax > 0 && Object.values(value).every((item) => staysTheSame(item, depthMax - 1));
 }
 
 /** The update's shape, or why it is refused. Never throws. */
@@ -166,7 +176,7 @@ function scanItem(scanner: Scanner, client: number, clock: number, require: Requ
 }
 
 function positive(length: number): number {
-  if (length === 0) throw new BadUpdate('an item of length 0');
+  if (length === 0) throw new BadUpdate('an item or a range of length 0');
   return length;
 }
 
@@ -176,7 +186,8 @@ function scanDeletes(scanner: Scanner, client: number | null, require: Require):
   for (let clients = scanner.uint(scanner.left); clients > 0; clients--) {
     const deletedClient = scanner.uint(Number.MAX_SAFE_INTEGER);
     for (let ranges = scanner.uint(scanner.left); ranges > 0; ranges--) {
-      const end = scanner.uint(CLOCK_MAX) + scanner.uint(CLOCK_MAX);
+      // Yjs throws when it has to keep an empty range for later.
+      const end = scanner.uint(CLOCK_MAX) + positive(scanner.uint(CLOCK_MAX));
       if (deletedClient === client) ownTo = Math.max(ownTo, end);
       else require(deletedClient, end);
     }
