@@ -51,6 +51,7 @@ class Person {
   /** Sent, not yet taken by the server. */
   wire: WireChange[] = [];
   online = true;
+  refusals = 0;
 
   constructor(server: LogServer, seed: number, skewMs = 0) {
     const random = seededRandom(seed);
@@ -100,6 +101,18 @@ class Person {
     if (changes.length > 0) this.copy.receive(seq(at + 1), changes);
   }
 
+  /** The server refuses the first change that is on its way, and with it all behind. */
+  beRefused(): void {
+    this.send();
+    const taken = this.server.lastN.get(this.copy.replica.id) ?? 0;
+    const refused = this.wire.find((change) => change.n > taken);
+    this.wire = [];
+    if (!refused) return;
+    this.copy.refuse(refused.n, 'too_large', 'a test');
+    this.copy.replica.outbox.recallFrom(0);
+    this.refusals++;
+  }
+
   disconnect(): void {
     this.online = false;
     this.wire = [];
@@ -143,52 +156,87 @@ function canonical(table: BlockTable): unknown {
 
 const shown = (person: Person) => blockToJson(person.copy, person.copy.replica.view.root);
 
-type Step = { who: number; what: number; a: number; b: number };
-const stepArbitrary = fc.record({ who: fc.nat(2), what: fc.nat(19), a: fc.nat(1000), b: fc.nat(1000) });
+interface Step {
+  who: number;
+  what: number;
+  a: number;
+  b: number;
+}
 
-/** One random thing that a person or the network does. */
-function act(person: Person, { what, a, b }: Step): void {
-  const { copy, editor, blocks } = person;
-  const pick = (n: number) => blocks[n % blocks.length];
-  const [block, other] = [pick(a), pick(b)];
-  if (what <= 2 || !block || !other) {
-    editor.insert(
-      { type: 'paragraph', text: 'abc'.slice(0, a % 4), props: { p: b } },
-      { after: a % 3 ? undefined! : null },
-    );
-    return;
-  }
-  switch (what) {
-    case 3:
-    case 4: editor.update(block, { [`k${b % 2}`]: b }, b % 5 ? null : 'quote'); break; // prettier-ignore
-    case 5: editor.setDeleted(block, true); break; // prettier-ignore
-    case 6: {
+interface Scene {
+  readonly person: Person;
+  readonly a: number;
+  readonly b: number;
+  readonly block: BlockId;
+  readonly other: BlockId;
+}
+
+function insert({ editor }: Person, a: number, b: number): void {
+  const block = { type: 'paragraph', text: 'abc'.slice(0, a % 4), props: { p: b } };
+  editor.insert(block, a % 3 ? {} : { after: null });
+}
+
+function typeInto({ person, block, b }: Scene): void {
+  const text = person.copy.texts.open(block);
+  const at = b % (text.length + 1);
+  const left = text.length - at;
+  if (b % 4 === 0 && left > 0) text.delete(at, 1 + (b % Math.min(2, left)));
+  else if (b % 7 === 0 && left > 0) text.format(at, left, { bold: b % 2 ? true : null });
+  else text.insert(at, 'xyz'.slice(b % 3));
+}
+
+/** What a person or the network does, with how often. */
+const ACTIONS: [number, (scene: Scene) => void][] = [
+  [3, ({ person, a, b }) => insert(person, a, b)],
+  [
+    2,
+    ({ person: { editor }, block, b }) => editor.update(block, { [`k${b % 2}`]: b }, b % 5 ? null : 'quote'),
+  ],
+  [1, ({ person: { editor }, block }) => editor.setDeleted(block, true)],
+  [
+    1,
+    ({ person: { copy, editor }, a }) => {
       const deleted = [...copy.replica.confirmed.all()].filter((one) => one.deleted)[a % 3];
       if (deleted) editor.setDeleted(deleted.id, false);
-      break;
-    }
-    case 7:
-    case 8: if (!copy.replica.view.isWithin(other, block)) editor.move(block, { parent: other }); break; // prettier-ignore
-    case 9: if (block !== other) editor.move(block, { after: other }); break; // prettier-ignore
-    case 10:
-    case 11:
-    case 12: {
-      const text = copy.texts.open(block);
-      const at = b % (text.length + 1);
-      if (b % 4 === 0 && at < text.length) text.delete(at, 1 + (b % Math.min(2, text.length - at)));
-      else if (b % 7 === 0 && at < text.length)
-        text.format(at, text.length - at, { bold: b % 2 ? true : null });
-      else text.insert(at, 'xyz'.slice(b % 3));
-      break;
-    }
-    case 13: copy.undo(); break; // prettier-ignore
-    case 14: copy.redo(); break; // prettier-ignore
-    case 15: copy.transact(() => { copy.texts.open(block).insert(0, '!'); editor.update(other, { t: a }, null); }); break; // prettier-ignore
-    case 16: person.disconnect(); break; // prettier-ignore
-    case 17: person.connect(a % 2 === 0); break; // prettier-ignore
-    case 18: person.send(); person.deliver(a % 4); break; // prettier-ignore
-    case 19: person.hear(1 + (a % 5)); break; // prettier-ignore
-  }
+    },
+  ],
+  [
+    4,
+    ({ person: { copy, editor }, block, other }) => {
+      if (!copy.replica.view.isWithin(other, block)) editor.move(block, { parent: other });
+    },
+  ],
+  [1, ({ person: { editor }, block, other }) => block !== other && editor.move(block, { after: other })],
+  [4, typeInto],
+  [1, ({ person: { copy } }) => copy.undo()],
+  [1, ({ person: { copy } }) => copy.redo()],
+  [
+    1,
+    ({ person: { copy, editor }, block, other, a }) =>
+      copy.transact(() => {
+        copy.texts.open(block).insert(0, '!');
+        editor.update(other, { t: a }, null);
+      }),
+  ],
+  [1, ({ person }) => person.disconnect()],
+  [2, ({ person, a }) => person.connect(a % 2 === 0)],
+  [
+    4,
+    ({ person, a }) => {
+      person.send();
+      person.deliver(a % 4);
+    },
+  ],
+  [4, ({ person, a }) => person.hear(1 + (a % 5))],
+];
+const DECK = ACTIONS.flatMap(([weight, action]) => Array.from({ length: weight }, () => action));
+const REFUSED = DECK.length;
+
+function act(person: Person, { what, a, b }: Step): void {
+  const { blocks } = person;
+  const [block, other] = [blocks[a % blocks.length], blocks[b % blocks.length]];
+  if (!block || !other) return insert(person, a, b);
+  DECK[what]!({ person, a, b, block, other });
 }
 
 /** What the view must be: confirmed, with the pending ops over it, folded anew; and its children sorted anew. */
@@ -218,11 +266,12 @@ function expectViewIsFold({ copy }: Person): void {
   }
 }
 
-function run(steps: readonly Step[], seed: number): void {
+function run(steps: readonly Step[], seed: number, refusals: boolean): void {
   const server = new LogServer();
   const people = [0, 1, 2].map((i) => new Person(server, seed + i, [0, 40_000, -9_000][i]));
   for (const step of steps) {
-    act(people[step.who]!, step);
+    if (step.what !== REFUSED) act(people[step.who]!, step);
+    else if (refusals) people[step.who]!.beRefused();
     people[step.who]!.copy.seal();
     expectViewIsFold(people[step.who]!);
   }
@@ -231,7 +280,8 @@ function run(steps: readonly Step[], seed: number): void {
   for (const person of people) {
     expect(canonical(person.copy.replica.confirmed)).toEqual(truth);
     expect(shown(person)).toEqual(shown(people[0]!));
-    expect(person.rejected).toEqual([]);
+    expect(person.rejected.length >= person.refusals).toBe(true);
+    if (person.refusals === 0) expect(person.rejected).toEqual([]);
     for (const block of person.blocks) {
       expect(person.copy.texts.open(block).toDelta()).toEqual(
         readRuns(server.table.get(block)?.text?.updates ?? []),
@@ -240,10 +290,18 @@ function run(steps: readonly Step[], seed: number): void {
   }
 }
 
+const RUNS = process.env['OCTAVO_TEST_LONG'] ? 20_000 : 150;
+const stepArbitrary = fc.record({ who: fc.nat(2), what: fc.nat(REFUSED), a: fc.nat(1000), b: fc.nat(1000) });
+const steps = fc.array(stepArbitrary, { minLength: 20, maxLength: 120, size: 'max' });
+
 describe('working copies and a log', () => {
   it('are equal in the end, whatever was edited and whatever the network did', () => {
-    fc.assert(fc.property(fc.array(stepArbitrary, { minLength: 5, maxLength: 80 }), fc.nat(), run), {
-      numRuns: 300,
-    });
+    const property = fc.property(steps, fc.nat(), (some, seed) => run(some, seed, false));
+    fc.assert(property, { numRuns: RUNS });
+  });
+
+  it('are equal in the end, though changes are refused', () => {
+    const property = fc.property(steps, fc.nat(), (some, seed) => run(some, seed, true));
+    fc.assert(property, { numRuns: RUNS });
   });
 });
