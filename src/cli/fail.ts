@@ -3,6 +3,7 @@
  * bugs only.
  */
 import { CommanderError } from 'commander';
+import { OctavoError } from '../client/index.ts';
 
 /** An expected failure with a message made for the person at the terminal. */
 export class CommandError extends Error {
@@ -12,7 +13,7 @@ export class CommandError extends Error {
 /** Names of errors whose message is meant for people; others are bugs and show their stack. */
 const EXPECTED = new Set([
   'CommandError', 'ConfigError', 'OctavoError', 'StoreError', 'EmbeddedPostgresError', 'DatabaseSettingsError',
-  'DatabaseTooNewError', 'TransportUnavailableError', 'TransportListenError', 'ListenError',
+  'DatabaseTooNewError', 'TransportUnavailableError', 'ListenError',
 ]); // prettier-ignore
 
 export function failWith(error: unknown): never {
@@ -24,6 +25,8 @@ export function failWith(error: unknown): never {
     : error instanceof Error
       ? (error.stack ?? error.message)
       : String(error);
-  process.stderr.write(`octavo: ${text}\n`);
+  // The server's code, for scripts and for looking it up in docs/protocol.md.
+  const code = error instanceof OctavoError ? ` (${error.code})` : '';
+  process.stderr.write(`octavo: ${text}${code}\n`);
   process.exit(1);
 }

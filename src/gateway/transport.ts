@@ -87,6 +87,11 @@ export interface TransportLimits {
   readonly idleSeconds: number;
 }
 
+/** The address cannot be listened on; the message names it and the remedy. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
 export interface Transport {
   /** 'uws' or 'ws': for the log. */
   readonly name: string;

@@ -14,7 +14,7 @@
  */
 import type * as Uws from 'uWebSockets.js';
 import type { Log } from '../base/log.ts';
-import { closeReason, DroppedSockets, guardHandlers, nextSocketId, plainAddress } from './transport.ts';
+import { closeReason, DroppedSockets, guardHandlers, ListenError, nextSocketId, plainAddress } from './transport.ts';
 import type {
   HttpReply,
   SendResult,
@@ -290,8 +290,8 @@ function statusLine(status: number): string {
 }
 
 /** The addon gives no reason for a failed `listen`, so the likely ones are named. */
-function listenError(host: string, port: number): Error {
-  return new Error(
+function listenError(host: string, port: number): ListenError {
+  return new ListenError(
     `could not listen on ${host}:${port}: the address is in use, or not one that this machine may listen on. ` +
       'Choose another SYNC_PORT or HOST, or stop the program that uses it.',
   );

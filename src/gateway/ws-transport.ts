@@ -15,7 +15,7 @@ import type { WebSocket } from 'ws';
 import type { Log } from '../base/log.ts';
 import { systemClock } from '../base/time.ts';
 import type { Timer } from '../base/time.ts';
-import { closeReason, DroppedSockets, guardHandlers, nextSocketId, plainAddress } from './transport.ts';
+import { closeReason, DroppedSockets, guardHandlers, ListenError, nextSocketId, plainAddress } from './transport.ts';
 import type {
   SendResult,
   Transport,
@@ -343,8 +343,8 @@ function refuse(stream: Duplex, status: number, body: string): void {
   stream.once('finish', () => stream.destroy());
 }
 
-function listenError(host: string, port: number, error: NodeJS.ErrnoException): Error {
+function listenError(host: string, port: number, error: NodeJS.ErrnoException): ListenError {
   const why = error.code === 'EADDRINUSE' ? 'the address is in use' : error.message;
   const remedy = 'Choose another SYNC_PORT or HOST, or stop the program that uses it.';
-  return new Error(`could not listen on ${host}:${port}: ${why}. ${remedy}`, { cause: error });
+  return new ListenError(`could not listen on ${host}:${port}: ${why}. ${remedy}`, { cause: error });
 }
