@@ -1,0 +1,136 @@
+/**
+ * A WebSocket client with nothing to spare: a TCP socket, the handshake, and frames found in what arrives. The mask that
+ * the protocol asks of clients is zero, so a payload is its own masked form and a frame can be written in place. Enough
+ * for a server that sends whole binary messages; pings are answered.
+ */
+import { connect, type Socket } from 'node:net';
+import { SUBPROTOCOL } from '../../src/protocol/messages.ts';
+import { BenchError } from './must.ts';
+
+const OPCODE = { binary: 2, close: 8, ping: 9, pong: 10 } as const;
+const MASK_BYTES = 4;
+/** Bytes before the payload of a client's frame of at most 125 bytes. */
+export const SMALL_HEAD_BYTES = 2 + MASK_BYTES;
+export const SMALL_PAYLOAD_MAX = 125;
+
+/** Writes the head of a small binary frame whose payload follows at `at + SMALL_HEAD_BYTES`. */
+export function writeSmallHead(target: Uint8Array, at: number, payloadBytes: number): void {
+  target[at] = 0x80 | OPCODE.binary;
+  target[at + 1] = 0x80 | payloadBytes;
+  target.fill(0, at + 2, at + SMALL_HEAD_BYTES);
+}
+
+/** A whole client frame around a payload of any size. */
+export function clientFrame(payload: Uint8Array, opcode: number = OPCODE.binary): Buffer {
+  const { length } = payload;
+  const lengthBytes = length <= SMALL_PAYLOAD_MAX ? 0 : length < 0x10000 ? 2 : 8;
+  const frame = Buffer.alloc(2 + lengthBytes + MASK_BYTES + length);
+  frame[0] = 0x80 | opcode;
+  frame[1] = 0x80 | (lengthBytes === 0 ? length : lengthBytes === 2 ? 126 : 127);
+  if (lengthBytes === 2) frame.writeUInt16BE(length, 2);
+  else if (lengthBytes === 8) frame.writeBigUInt64BE(BigInt(length), 2);
+  frame.set(payload, 2 + lengthBytes + MASK_BYTES);
+  return frame;
+}
+
+/** Called with a message's place in `bytes`, which is only valid during the call. */
+export type OnMessage = (bytes: Uint8Array, from: number, to: number) => void;
+
+export class RawSocket {
+  readonly #socket: Socket;
+  readonly #onMessage: OnMessage;
+  #rest: Uint8Array | undefined;
+  /** Bytes of messages received, heads included. */
+  bytesIn = 0;
+
+  private constructor(socket: Socket, onMessage: OnMessage) {
+    this.#socket = socket;
+    this.#onMessage = onMessage;
+  }
+
+  /** Connects to a `ws://` address; resolves after the server's 101. */
+  static open(url: string, token: string, onMessage: OnMessage): Promise<RawSocket> {
+    const { hostname, port, pathname } = new URL(url);
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+      const raw = new RawSocket(socket, onMessage);
+      socket.on('error', (error) => reject(error));
+      socket.write(
+        `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+          `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n` +
+          `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+      );
+      let head = '';
+      socket.on('data', function handshake(data: Buffer) {
+        head += data.toString('latin1');
+        const end = head.indexOf('\r\n\r\n');
+        if (end < 0) return;
+        socket.off('data', handshake);
+        if (!head.startsWith('HTTP/1.1 101')) return reject(new BenchError(`no upgrade: ${head.slice(0, 80)}`));
+        socket.on('data', (bytes: Buffer) => raw.#arrived(bytes));
+        const early = Buffer.from(head.slice(end + 4), 'latin1');
+        if (early.length > 0) raw.#arrived(early);
+        resolve(raw);
+      });
+    }); // prettier-ignore
+  }
+
+  /** Writes frames that are whole already. */
+  write(frames: Uint8Array): void {
+    this.#socket.write(frames);
+  }
+
+  send(message: Uint8Array): void {
+    this.write(clientFrame(message));
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #arrived(data: Uint8Array): void {
+    let bytes = data;
+    if (this.#rest) {
+      bytes = Buffer.concat([this.#rest, data]);
+      this.#rest = undefined;
+    }
+    let at = 0;
+    for (;;) {
+      const end = this.#frame(bytes, at);
+      if (end === undefined) break;
+      at = end;
+    }
+    // A copy: the bytes may be the socket's own buffer.
+    if (at < bytes.length) this.#rest = bytes.slice(at);
+  }
+
+  /** Hands one frame out; the place after it, or undefined when it is not whole yet. */
+  #frame(bytes: Uint8Array, at: number): number | undefined {
+    if (bytes.length - at < 2) return undefined;
+    let length = bytes[at + 1]! & 0x7f;
+    let from = at + 2;
+    if (length === 126) {
+      if (bytes.length < from + 2) return undefined;
+      length = (bytes[from]! << 8) | bytes[from + 1]!;
+      from += 2;
+    } else if (length === 127) {
+      if (bytes.length < from + 8) return undefined;
+      length = new DataView(bytes.buffer, bytes.byteOffset + from).getUint32(4);
+      from += 8;
+    }
+    const to = from + length;
+    if (to > bytes.length) return undefined;
+    this.bytesIn += to - at;
+    this.#handle(bytes[at]! & 15, bytes, from, to);
+    return to;
+  }
+
+  #handle(opcode: number, bytes: Uint8Array, from: number, to: number): void {
+    if (opcode === OPCODE.binary) this.#onMessage(bytes, from, to);
+    else if (opcode === OPCODE.ping) this.write(clientFrame(bytes.subarray(from, to), OPCODE.pong));
+    else if (opcode === OPCODE.close) {
+      const code = to - from >= 2 ? (bytes[from]! << 8) | bytes[from + 1]! : 1005;
+      throw new BenchError(`the server closed a socket with ${code}`);
+    }
+  }
+}

@@ -1,0 +1,7 @@
+import type { SuiteResult } from '../lib/figures.ts';
+export const codec = async (): Promise<SuiteResult> => ({
+  suite: 'codec',
+  settings: {},
+  figures: [],
+  notes: [],
+});

@@ -1,0 +1,2 @@
+import type { SuiteResult } from '../lib/figures.ts';
+export const hop = async (): Promise<SuiteResult> => ({ suite: 'hop', settings: {}, figures: [], notes: [] });
