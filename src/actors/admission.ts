@@ -24,8 +24,13 @@ export interface AdmissionFacts {
   /** The highest ms in the page's log. */
   readonly latestMs: Millis;
   readonly now: Millis;
-  /** ms until the page's rate allows another change; 0 now. */
-  readonly rateWaitMs: number;
+  /** ms until the user's rate allows another change; 0 now. */
+  readonly userWaitMs: Millis;
+  /**
+   * Takes a token of the page's rate and returns 0, or the ms until there is one. Called last: what is refused for
+   * another reason costs the page nothing, or readers could keep writers out.
+   */
+  takePageRate(): Millis;
 }
 
 export type Admission =
@@ -63,15 +68,19 @@ export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
       `the stamp is ${facts.hlc.ms - latest} ms ahead; stamp it anew by the server’s time`,
     );
   }
-  if (facts.rateWaitMs > 0) {
+  if (facts.userWaitMs > 0) {
     return refuse(
       'rate',
-      `this page takes ${limits.pageChangesPerSecond} changes a second`,
-      facts.rateWaitMs,
+      `a user may send ${limits.userChangesPerSecond} changes a second`,
+      facts.userWaitMs,
     );
   }
   if (facts.queueLength >= limits.pageQueueMax || facts.queueBytes + facts.bytes > limits.pageQueueBytesMax) {
     return refuse('busy', 'too many changes of this page wait for the database', BUSY_RETRY_MS);
+  }
+  const pageWaitMs = facts.takePageRate();
+  if (pageWaitMs > 0) {
+    return refuse('rate', `this page takes ${limits.pageChangesPerSecond} changes a second`, pageWaitMs);
   }
   return { verdict: 'accept' };
 }

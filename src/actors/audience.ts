@@ -78,8 +78,17 @@ export class Audience {
   setPresence(connection: number, state: Uint8Array | null): void {
     const subscriber = this.#subscribers.get(connection);
     if (!subscriber) return;
+    const { ch, replica, user } = subscriber;
+    const { presenceBytesMax } = this.#world.limits;
+    const refuse = (code: Code, message: string) =>
+      this.#send(connection, { kind: 'error', code, message, retryAfterMs: null, ch });
+    if (state && state.length > presenceBytesMax) {
+      return refuse('too_large', `a presence state of ${state.length} bytes; at most ${presenceBytesMax}`);
+    }
     // A copy of its own: the frame is a view into a batch.
-    this.#presence.set(subscriber.replica, subscriber.user, connection, state && state.slice());
+    if (!this.#presence.set(replica, user, connection, state && state.slice())) {
+      return refuse('not_yours', 'another user is here under this replica id; draw a new one');
+    }
     this.#world.markPresence(this.#page);
   }
 

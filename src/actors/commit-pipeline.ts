@@ -76,8 +76,8 @@ export class CommitPipeline {
         closed: this.#closed,
         latestMs: this.#state.latestMs,
         now,
-        // Duplicates cost no token: a client that resends after an outage is not to be slowed.
-        rateWaitMs: n > (logged?.lastN ?? 0) ? this.#rate.take(clock.monotonic()) : 0,
+        userWaitMs: message.userWaitMs,
+        takePageRate: () => this.#rate.take(clock.monotonic()),
       },
       limits,
     );

@@ -14,11 +14,17 @@ export class Presence {
     return this.#states.size;
   }
 
-  /** Sets a replica's state, or with null takes it away. The bytes must be the caller's own copy. */
-  set(replica: ReplicaId, user: UserId, connection: number, state: Uint8Array | null): void {
+  /**
+   * Sets a replica's state, or with null takes it away. The bytes must be the caller's own copy. False when the replica
+   * is shown by another user: nobody moves a cursor that is not theirs.
+   */
+  set(replica: ReplicaId, user: UserId, connection: number, state: Uint8Array | null): boolean {
+    const shown = this.#states.get(replica);
+    if (shown && shown.user !== user) return false;
     if (state) this.#states.set(replica, { connection, user, state });
-    else if (this.#states.get(replica)?.connection !== connection || !this.#states.delete(replica)) return;
+    else if (shown?.connection !== connection || !this.#states.delete(replica)) return true;
     this.#changed.set(replica, { replica, user, state });
+    return true;
   }
 
   /** The frame of all that changed since the last call, if anything did. */

@@ -8,7 +8,7 @@ import type { NoticeCode } from '../protocol/codes.ts';
 import type { EpochId, PageId, ReplicaId, Seq, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Role, WireStamp } from '../protocol/messages.ts';
-import type { Clock } from '../base/time.ts';
+import type { Clock, Millis } from '../base/time.ts';
 import type { Log } from '../base/log.ts';
 import type { PrivateState } from './replicas.ts';
 
@@ -58,6 +58,8 @@ export type PageMessage =
       readonly hlc: WireStamp;
       readonly ops: Uint8Array;
       readonly replica: ReplicaId | null;
+      /** ms until its user's rate allows another change; 0 now. */
+      readonly userWaitMs: Millis;
     }
   | { readonly type: 'presence'; readonly connection: number; readonly state: Uint8Array | null }
   | { readonly type: 'sync'; readonly connection: number; readonly since: Seq }

@@ -18,6 +18,8 @@ export interface AuthenticationOptions {
   countUser(connection: Connection, user: UserId): boolean;
   /** Handles a frame of a socket that is ready. */
   frame(connection: Connection, state: Ready, bytes: Uint8Array): void;
+  /** A bug of ours: it must cost one socket, never the process. */
+  failed(connection: Connection, error: unknown): void;
   /** Tells a page's shard what the grants give on it now. */
   setRole(connection: Connection, ch: number, page: OpenPage, grants: Grants): void;
 }
@@ -49,14 +51,23 @@ export class Authentication {
       return;
     }
     const message = decodeClientMessage(bytes);
-    if (!isMalformed(message) && message.kind === 'auth') return void this.begin(connection, message.token);
+    if (!isMalformed(message) && message.kind === 'auth') return this.begin(connection, message.token);
     const reason =
       'a token is needed: in the Authorization header, in ?token=, or by AUTH as the first frame';
     replies.refuse(connection, 'unauthorized', reason, 'unauthorized');
   }
 
   /** Looks at the token of an anonymous socket; frames that come meanwhile wait. */
-  async begin(connection: Connection, token: string): Promise<void> {
+  begin(connection: Connection, token: string): void {
+    this.#begin(connection, token).catch((error: unknown) => this.#options.failed(connection, error));
+  }
+
+  /** A fresh token on a live socket: same user, perhaps other roles. */
+  renew(connection: Connection, state: Ready, token: string): void {
+    this.#renew(connection, state, token).catch((error: unknown) => this.#options.failed(connection, error));
+  }
+
+  async #begin(connection: Connection, token: string): Promise<void> {
     const { verify, replies, countUser, frame } = this.#options;
     const before = connection.state;
     if (before.tag !== 'anonymous') return;
@@ -80,8 +91,7 @@ export class Authentication {
     }
   }
 
-  /** A fresh token on a live socket: same user, perhaps other roles. */
-  async renew(connection: Connection, state: Ready, token: string): Promise<void> {
+  async #renew(connection: Connection, state: Ready, token: string): Promise<void> {
     const { verify, replies, setRole } = this.#options;
     if (state.verifying) return replies.error(connection, 'rate', 'one AUTH at a time', null, 1000);
     state.verifying = true;

@@ -6,7 +6,6 @@
 import type { Log } from '../base/log.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { Clock, Timer } from '../base/time.ts';
-import type { Code } from '../protocol/codes.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
 import {
   bytesToId,
@@ -20,7 +19,7 @@ import type { Limits } from '../protocol/limits.ts';
 import { CLIENT_KIND, type ClientMessage, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { readRouteHead } from '../protocol/route.ts';
 import { FROM_SHARD, TO_SHARD } from '../workers/envelope.ts';
-import { readCh, writeCh, writeRole, writeSubscribeHead } from '../workers/records.ts';
+import { readCh, writeCh, writeRole, writeSlowed, writeSubscribeHead } from '../workers/records.ts';
 import type { ShardPool } from '../workers/shard-pool.ts';
 import { roleOn, type VerifyToken } from './auth.ts';
 import { Authentication } from './authentication.ts';
@@ -61,7 +60,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    const { limits, verify } = options;
+    const { limits, verify, log } = options;
     this.#counts = new SocketCounts(limits);
     this.#replies = new Replies(this.metrics, (connection) => this.#leaveAll(connection));
     this.#authentication = new Authentication({
@@ -70,6 +69,10 @@ export class Gateway {
       replies: this.#replies,
       countUser: (connection, user) => this.#counts.openUser(connection.socket, user),
       frame: (connection, state, bytes) => this.#frame(connection, state, bytes),
+      failed: (connection, error) => {
+        log.error({ err: error, socket: connection.id }, 'authentication threw');
+        connection.socket.end(1011, 'internal error');
+      },
       setRole: (connection, ch, { page, shard }, grants) =>
         this.#shards.post(shard, TO_SHARD.role, connection.id, writeRole(ch, roleOn(grants, page))),
     });
@@ -93,7 +96,7 @@ export class Gateway {
     if (!this.#counts.openAddress(socket)) {
       return this.#replies.refuse(connection, 'too_many', 'too many sockets from this address', 'too_many');
     }
-    if (token !== null) void this.#authentication.begin(connection, token);
+    if (token !== null) this.#authentication.begin(connection, token);
   }
 
   message(socket: TransportSocket, bytes: Uint8Array, isBinary: boolean): void {
@@ -101,10 +104,15 @@ export class Gateway {
     if (!connection) return;
     this.metrics.hot.framesIn++;
     this.metrics.hot.bytesIn += bytes.length;
-    if (!isBinary) return this.#replies.error(connection, 'malformed', 'frames are binary');
     const { state } = connection;
+    if (state.tag === 'closed') return;
+    if (!isBinary) {
+      if (state.tag === 'ready') return this.#replies.error(connection, 'malformed', 'frames are binary');
+      // Nobody's socket gets one answer to a frame of 1 MiB, not one each.
+      return this.#replies.refuse(connection, 'malformed', 'frames are binary', 'malformed');
+    }
     if (state.tag === 'ready') this.#frame(connection, state, bytes);
-    else if (state.tag !== 'closed') this.#authentication.early(connection, state, bytes);
+    else this.#authentication.early(connection, state, bytes);
   }
 
   /** The socket lost frames because it does not read: it is closed, comes back, and resumes where it was. */
@@ -144,7 +152,7 @@ export class Gateway {
       connection.closePage(head.ch);
       return this.#shards.post(open.shard, TO_SHARD.unsubscribe, connection.id, writeCh(head.ch));
     }
-    if (head.kind === CLIENT_KIND.change && !this.#mayChange(connection, state, bytes)) return;
+    if (head.kind === CLIENT_KIND.change) return this.#change(connection, state, open.shard, bytes);
     if (head.kind === CLIENT_KIND.presence) {
       const waitMs = connection.presenceRate.take(this.#options.clock.monotonic());
       if (waitMs > 0) return this.#replies.error(connection, 'rate', 'presence comes too often', head.ch, waitMs);
@@ -152,32 +160,11 @@ export class Gateway {
     this.#shards.post(open.shard, TO_SHARD.frame, connection.id, bytes);
   } // prettier-ignore
 
-  /** Token and rate, which are the gateway's to know; a refusal names the change. */
-  #mayChange(connection: Connection, state: Ready, bytes: Uint8Array): boolean {
+  /** Token and rate, which are the gateway's to know; whether a change past the rate is a duplicate the page knows. */
+  #change(connection: Connection, state: Ready, shard: ShardIndex, bytes: Uint8Array): void {
     const { clock, limits } = this.#options;
-    const refuse = (code: Code, message: string, retryAfterMs: number | null) => {
-      const change = decodeClientMessage(bytes);
-      if (isMalformed(change) || change.kind !== 'change') {
-        this.#replies.error(connection, 'malformed', isMalformed(change) ? change.malformed : 'not a change');
-        return false;
-      }
-      this.metrics.refused(code);
-      const replica = change.replica ?? state.replica!;
-      this.#replies.send(connection, {
-        kind: 'reject',
-        ch: change.ch,
-        n: change.n,
-        code,
-        message,
-        retryAfterMs,
-        replica,
-      });
-      return false;
-    };
-    if (state.identity.expiresMs <= clock.now()) {
-      return refuse('expired', 'the token has expired; send AUTH with a fresh one', null);
-    }
-    const { user } = state.identity;
+    const { user, expiresMs } = state.identity;
+    if (expiresMs <= clock.now()) return this.#rejectExpired(connection, state, bytes);
     const now = clock.monotonic();
     let rate = this.#rateByUser.get(user);
     if (!rate) {
@@ -185,11 +172,22 @@ export class Gateway {
       this.#rateByUser.set(user, rate);
     }
     const waitMs = rate.take(now);
-    return (
-      waitMs === 0 ||
-      refuse('rate', `a user may send ${limits.userChangesPerSecond} changes a second`, waitMs)
-    );
+    if (waitMs === 0) this.#shards.post(shard, TO_SHARD.frame, connection.id, bytes);
+    else this.#shards.post(shard, TO_SHARD.slowed, connection.id, writeSlowed(waitMs, bytes));
   }
+
+  #rejectExpired(connection: Connection, state: Ready, bytes: Uint8Array): void {
+    const change = decodeClientMessage(bytes);
+    if (isMalformed(change) || change.kind !== 'change') {
+      const reason = isMalformed(change) ? change.malformed : 'not a change';
+      return this.#replies.error(connection, 'malformed', reason);
+    }
+    this.metrics.refused('expired');
+    const { ch, n } = change;
+    const replica = change.replica ?? state.replica!;
+    const message = 'the token has expired; send AUTH with a fresh one';
+    this.#replies.send(connection, { kind: 'reject', ch, n, code: 'expired', message, retryAfterMs: null, replica });
+  } // prettier-ignore
 
   #control(connection: Connection, state: Ready, bytes: Uint8Array): void {
     const message = decodeClientMessage(bytes);
@@ -204,7 +202,7 @@ export class Gateway {
           time: this.#options.clock.now(),
         });
       case 'auth':
-        return void this.#authentication.renew(connection, state, message.token);
+        return this.#authentication.renew(connection, state, message.token);
     }
   }
 

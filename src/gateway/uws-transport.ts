@@ -14,7 +14,14 @@
  */
 import type * as Uws from 'uWebSockets.js';
 import type { Log } from '../base/log.ts';
-import { closeReason, DroppedSockets, guardHandlers, ListenError, nextSocketId, plainAddress } from './transport.ts';
+import {
+  closeReason,
+  DroppedSockets,
+  guardHandlers,
+  ListenError,
+  nextSocketId,
+  plainAddress,
+} from './transport.ts';
 import type {
   HttpReply,
   SendResult,

@@ -15,7 +15,14 @@ import type { WebSocket } from 'ws';
 import type { Log } from '../base/log.ts';
 import { systemClock } from '../base/time.ts';
 import type { Timer } from '../base/time.ts';
-import { closeReason, DroppedSockets, guardHandlers, ListenError, nextSocketId, plainAddress } from './transport.ts';
+import {
+  closeReason,
+  DroppedSockets,
+  guardHandlers,
+  ListenError,
+  nextSocketId,
+  plainAddress,
+} from './transport.ts';
 import type {
   SendResult,
   Transport,

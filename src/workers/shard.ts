@@ -28,7 +28,7 @@ import {
 import type { Limits } from '../protocol/limits.ts';
 import type { ClientMessage, Role } from '../protocol/messages.ts';
 import { EnvelopeWriter, FROM_SHARD, readEnvelope, TO_SHARD } from './envelope.ts';
-import { readCh, readRole, readSubscribeHead, writeCh } from './records.ts';
+import { readCh, readRole, readSlowed, readSubscribeHead, writeCh } from './records.ts';
 import { createShardMetrics, type ShardMetrics } from './shard-metrics.ts';
 
 export interface ShardOptions {
@@ -57,6 +57,7 @@ export class Shard {
   readonly #loader: PageLoader;
   readonly #topics = new Map<PageId, Uint8Array>();
   #sweepTimer: Timer | undefined;
+  #draining = false;
   readonly metrics: ShardMetrics;
 
   constructor(options: ShardOptions) {
@@ -89,8 +90,9 @@ export class Shard {
     });
   }
 
-  /** Handles one batch of records from the gateway. */
+  /** Handles one batch of records from the gateway; while it drains nothing new: clients keep it and go elsewhere. */
   receive(batch: Uint8Array): void {
+    if (this.#draining) return;
     readEnvelope(batch, (type, connection, bytes) => this.#record(type, connection, bytes));
     this.#endTurn();
   }
@@ -98,7 +100,11 @@ export class Shard {
   #record(type: number, connection: number, bytes: Uint8Array): void {
     switch (type) {
       case TO_SHARD.frame:
-        return this.#frame(connection, bytes);
+        return this.#frame(connection, bytes, 0);
+      case TO_SHARD.slowed: {
+        const { waitMs, frame } = readSlowed(bytes);
+        return this.#frame(connection, frame, waitMs);
+      }
       case TO_SHARD.subscribe: {
         const { user, role, replica, frame } = readSubscribeHead(bytes);
         const message = decodeClientMessage(frame);
@@ -115,7 +121,8 @@ export class Shard {
         return this.#unsubscribe(connection, readCh(bytes));
       case TO_SHARD.closed:
         // A Map may lose entries while it is walked.
-        for (const ch of this.#pagesByConnection.get(connection)?.keys() ?? []) this.#unsubscribe(connection, ch);
+        for (const ch of this.#pagesByConnection.get(connection)?.keys() ?? [])
+          this.#unsubscribe(connection, ch);
         this.#pagesByConnection.delete(connection);
         return;
     }
@@ -144,7 +151,7 @@ export class Shard {
     this.#tell(page, { type: 'unsubscribe', connection });
   }
 
-  #frame(connection: number, bytes: Uint8Array): void {
+  #frame(connection: number, bytes: Uint8Array, userWaitMs: number): void {
     const message = decodeClientMessage(bytes);
     if (isMalformed(message)) return this.#sendError(connection, `${message.malformed}`);
     if (!('ch' in message)) return;
@@ -153,7 +160,7 @@ export class Shard {
     if (!page) return;
     switch (message.kind) {
       case 'change':
-        return this.#tell(page, { ...message, type: 'change', connection });
+        return this.#tell(page, { ...message, type: 'change', connection, userWaitMs });
       case 'presence':
         return this.#tell(page, { type: 'presence', connection, state: message.state });
       case 'sync':
@@ -269,16 +276,14 @@ export class Shard {
   async drain(deadlineMs: number): Promise<void> {
     const { clock, store } = this.#options;
     this.#sweepTimer?.cancel();
+    this.#draining = true;
     const until = clock.monotonic() + deadlineMs;
-    let snapshotsTaken = false;
     for (;;) {
       const actors = [...this.#pages.all()];
-      if (!snapshotsTaken && actors.every((actor) => actor.queueLength === 0)) {
-        snapshotsTaken = true;
-        for (const actor of actors) actor.snapshot(true);
-      }
+      // One that is under way may lack the last changes: then there is another after it.
+      for (const actor of actors) if (actor.queueLength === 0) actor.snapshot(true);
       this.#endTurn();
-      if ((snapshotsTaken && actors.every((actor) => actor.isQuiet)) || clock.monotonic() >= until) break;
+      if (actors.every((actor) => actor.isQuiet) || clock.monotonic() >= until) break;
       await new Promise<void>((resolve) => clock.after(DRAIN_POLL_MS, resolve));
     }
     await store.close();

@@ -78,7 +78,15 @@ describe('frames', () => {
 
   test('elements after the known ones are ignored', async () => {
     const client = await editor();
-    client.sendBytes(new MsgpackWriter().array(4).int(3).int(7).str('new').json({ a: [1] }).take());
+    client.sendBytes(
+      new MsgpackWriter()
+        .array(4)
+        .int(3)
+        .int(7)
+        .str('new')
+        .json({ a: [1] })
+        .take(),
+    );
     expect(await client.next('pong')).toMatchObject({ t: 7 });
     await client.close();
   });

@@ -23,7 +23,13 @@ const base64url = (value: object) => Buffer.from(JSON.stringify(value)).toString
 
 function claims(more: object = {}): object {
   const now = Math.floor(Date.now() / 1000);
-  return { sub: 'mallory', exp: now + 600, iat: now, grants: [{ workspace: 'default', role: 'owner' }], ...more };
+  return {
+    sub: 'mallory',
+    exp: now + 600,
+    iat: now,
+    grants: [{ workspace: 'default', role: 'owner' }],
+    ...more,
+  };
 }
 
 /** A token made by hand, with any header, signed by HMAC with `key`. */
@@ -62,7 +68,10 @@ describe('no token, or a bad one', () => {
     const client = await open(server.url, { token: await testToken('ann'), where: 'frame' });
     for (let i = 0; i < 20; i++) client.sendBytes(new Uint8Array(1000));
     // All in one turn with AUTH: the server is still looking at the token, or has just let us in.
-    const told = await client.take('a refusal', (m): m is ServerMessage & { kind: 'error' } => m.kind === 'error');
+    const told = await client.take(
+      'a refusal',
+      (m): m is ServerMessage & { kind: 'error' } => m.kind === 'error',
+    );
     expect(['unauthorized', 'malformed']).toContain(told.code);
     const anonymous = await open(server.url);
     anonymous.sendBytes(new Uint8Array(17_000));
@@ -116,12 +125,15 @@ describe('no token, or a bad one', () => {
     await expectRefused(await open(server.url, { token }), 'expired', 4002);
   });
 
-  test.each(['header', 'query', 'subprotocol', 'frame'] as const)('a good token is taken from the %s', async (where) => {
-    const client = await enter(server.url, await testToken('ann'), { where });
-    expect((await client.subscribe(1, shared.page)).role).toBe('editor');
-    await client.quiet();
-    await client.close();
-  });
+  test.each(['header', 'query', 'subprotocol', 'frame'] as const)(
+    'a good token is taken from the %s',
+    async (where) => {
+      const client = await enter(server.url, await testToken('ann'), { where });
+      expect((await client.subscribe(1, shared.page)).role).toBe('editor');
+      await client.quiet();
+      await client.close();
+    },
+  );
 
   test('the handshake: another path, and no subprotocol of ours', async () => {
     await expect(open(server.url.replace('/v1/sync', '/v2/sync'))).rejects.toThrow('404');
@@ -213,6 +225,8 @@ describe('time and AUTH', () => {
     await writer.subscribe(1, page);
     client.send({ kind: 'auth', token: await testToken('ann', { grants: editorOf(other.page) }) });
     expect(await client.next('error')).toMatchObject({ code: 'forbidden', ch: 1 });
+    expect(await client.next('role')).toMatchObject({ ch: null });
+    expect(await client.next('role')).toMatchObject({ ch: 2, role: 'editor' });
     client.inbox.length = 0;
     await writer.write(1, page, [insert(page)]);
     await writer.settle(1, page);
@@ -252,7 +266,10 @@ describe('roles', () => {
 
   test.each(['viewer', 'commenter'] as const)('a %s reads and may neither write nor create', async (role) => {
     const { page } = await makePage(server);
-    const client = await enter(server.url, await testToken('val', { grants: [{ workspace: 'default', role }] }));
+    const client = await enter(
+      server.url,
+      await testToken('val', { grants: [{ workspace: 'default', role }] }),
+    );
     expect(await client.subscribe(1, page)).toMatchObject({ role, head: 1 });
     client.change(1, 1, [insert(page)]);
     expect(await client.next('reject')).toMatchObject({ code: 'forbidden', n: 1, ch: 1 });

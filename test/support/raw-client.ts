@@ -10,7 +10,14 @@ import { systemRandom } from '../../src/base/random.ts';
 import { encodeOps, type OpDraft } from '../../src/document/ops.ts';
 import { decodeServerMessage, isMalformed } from '../../src/protocol/decode.ts';
 import { encodeClientMessage } from '../../src/protocol/encode.ts';
-import { type BlockId, type EpochId, newId, type PageId, type ReplicaId, type Seq } from '../../src/protocol/ids.ts';
+import {
+  type BlockId,
+  type EpochId,
+  newId,
+  type PageId,
+  type ReplicaId,
+  type Seq,
+} from '../../src/protocol/ids.ts';
 import { type ClientMessage, type ServerMessage, SUBPROTOCOL, type WireStamp } from '../../src/protocol/messages.ts'; // prettier-ignore
 
 type Kind = ServerMessage['kind'];
@@ -146,7 +153,8 @@ export class RawClient {
   } // prettier-ignore
 
   #drop(matches: (message: ServerMessage) => boolean): void {
-    for (let at = this.inbox.length - 1; at >= 0; at--) if (matches(this.inbox[at]!)) this.inbox.splice(at, 1);
+    for (let at = this.inbox.length - 1; at >= 0; at--)
+      if (matches(this.inbox[at]!)) this.inbox.splice(at, 1);
   }
 
   /** CHANGE, as given. */
@@ -226,7 +234,11 @@ export async function open(url: string, { token, where = 'header', replica = new
 } // prettier-ignore
 
 /** Opens a socket and says HELLO. */
-export async function enter(url: string, token: string, options: Omit<OpenOptions, 'token'> = {}): Promise<RawClient> {
+export async function enter(
+  url: string,
+  token: string,
+  options: Omit<OpenOptions, 'token'> = {},
+): Promise<RawClient> {
   const client = await open(url, { ...options, token });
   await client.hello();
   return client;

@@ -1,0 +1,188 @@
+/**
+ * Rates and counts, and presence: past a limit a named refusal with a retry time where one helps, never a silent drop;
+ * after that time the same frame is taken.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import { sleep } from '../../src/base/time.ts';
+import { MsgpackWriter } from '../../src/protocol/msgpack-writer.ts';
+import type { ServerMessage } from '../../src/protocol/messages.ts';
+import { enter, newReplica, open, RawClient } from '../support/raw-client.ts';
+import { headOf, insert, makePage, serves, viewerOf } from '../support/raw-page.ts';
+import { startServer, testToken, type TestServer } from '../support/server.ts';
+
+let server: TestServer;
+
+afterEach(() => server?.dispose());
+
+const limited = async (env: Record<string, string>): Promise<void> => {
+  server = await startServer({ env: { PRESENCE_PER_SECOND: '1000', ...env } });
+};
+
+const editor = async (name = 'ann'): Promise<RawClient> => enter(server.url, await testToken(name));
+type Answer = ServerMessage & { kind: 'reject' | 'changes' };
+const isAnswer = (m: ServerMessage): m is Answer => m.kind === 'reject' || m.kind === 'changes';
+
+/** Sends n, and again after the time that each refusal names, until it is taken; returns how often it was refused. */
+async function insist(client: RawClient, page: Parameters<RawClient['echo']>[0], n: number): Promise<number> {
+  for (let refused = 0; ; refused++) {
+    client.change(1, n, [insert(page)]);
+    const told = await client.take('an answer', isAnswer);
+    if (told.kind === 'changes') return refused;
+    expect(told).toMatchObject({ n, code: 'rate' });
+    expect(told.retryAfterMs).toBeGreaterThan(0);
+    // The refusal's own word on when to come again: not a wait for something to happen.
+    await sleep(told.retryAfterMs!);
+  }
+}
+
+describe('rates', () => {
+  test('changes of a user: refused with a retry time, then taken; duplicates are acknowledged all the same', async () => {
+    await limited({ USER_CHANGES_PER_SECOND: '2', USER_CHANGES_BURST: '6' });
+    const { page } = await makePage(server);
+    const client = await editor();
+    await client.subscribe(1, page);
+    for (let n = 1; n <= 6; n++) await client.write(1, page, [insert(page)]);
+    client.change(1, 7, [insert(page)]);
+    expect(await client.next('reject')).toMatchObject({ n: 7, code: 'rate', replica: client.replica });
+    client.change(1, 3, [insert(page)]);
+    expect(await client.next('ack')).toMatchObject({ n: 6, seq: 7 });
+    // Another user is not slowed.
+    const other = await editor('bob');
+    await other.subscribe(1, page);
+    expect(await other.write(1, page, [insert(page)])).toBe(8);
+    client.inbox.length = 0;
+    expect(await insist(client, page, 7)).toBeGreaterThan(0);
+    await client.quiet();
+    expect(await headOf(server, page)).toBe(9);
+    await Promise.all([client.close(), other.close()]);
+  });
+
+  test('the rate is the user’s, over all sockets', async () => {
+    await limited({ USER_CHANGES_PER_SECOND: '1', USER_CHANGES_BURST: '4' });
+    const { page } = await makePage(server);
+    const [one, two] = [await editor(), await editor()];
+    await one.subscribe(1, page);
+    await two.subscribe(1, page);
+    for (let n = 1; n <= 2; n++) {
+      await one.write(1, page, [insert(page)]);
+      await two.write(1, page, [insert(page)]);
+    }
+    two.change(1, 3, [insert(page)]);
+    expect(await two.next('reject')).toMatchObject({ n: 3, code: 'rate' });
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  test('changes of a page: those that are refused for another reason cost others nothing', async () => {
+    await limited({ PAGE_CHANGES_PER_SECOND: '5' });
+    const { page } = await makePage(server);
+    const viewer = await enter(server.url, await testToken('val', { grants: viewerOf(page) }));
+    const client = await editor();
+    await viewer.subscribe(1, page);
+    await client.subscribe(1, page);
+    for (let i = 0; i < 20; i++) viewer.change(1, 1, [insert(page)]);
+    for (let i = 0; i < 20; i++) expect((await viewer.next('reject')).code).toBe('forbidden');
+    await client.write(1, page, [insert(page)]);
+    for (let n = 2; n <= 12; n++) client.change(1, n, [insert(page)]);
+    const codes = new Set<string>();
+    let next = 2;
+    for (let n = 2; n <= 12; n++) {
+      const told = await client.take('an answer', isAnswer);
+      if (told.kind === 'reject') codes.add(told.code);
+      else next += told.changes.length;
+      if (told.kind === 'changes') n += told.changes.length - 1;
+    }
+    expect(next).toBeGreaterThan(3);
+    expect(codes).toContain('rate');
+    client.inbox.length = 0;
+    await insist(client, page, next);
+    await Promise.all([client.close(), viewer.close()]);
+  });
+});
+
+describe('sockets', () => {
+  test('of one user, and of one address: closed with “come back later”', async () => {
+    await limited({ USER_SOCKETS_MAX: '2', ADDRESS_SOCKETS_MAX: '4' });
+    const ann = [await editor(), await editor()];
+    const third = await open(server.url, { token: await testToken('ann') });
+    expect(await third.refusal()).toBe('too_many');
+    expect((await third.closed).code).toBe(4004);
+    const others = [await editor('bob'), await open(server.url, { token: await testToken('eve') })];
+    const fifth = await open(server.url, { token: await testToken('zoe') });
+    expect(await fifth.refusal()).toBe('too_many');
+    expect((await fifth.closed).code).toBe(4004);
+    // Those who go make room, and nobody's refusal took any.
+    await ann[0]!.close();
+    const again = await editor();
+    await again.quiet();
+    const elsewhere = await enter(server.url, await testToken('zoe'), { localAddress: '127.0.0.2' });
+    await elsewhere.quiet();
+    await Promise.all([...ann.slice(1), ...others, again, elsewhere].map((client) => client.close()));
+    await serves(server);
+  });
+});
+
+describe('presence', () => {
+  const state = (text: string) => new MsgpackWriter().str(text).take();
+
+  test('is seen by others and by those who come later, and gone when its socket is', async () => {
+    await limited({});
+    const { page } = await makePage(server);
+    const [ann, bob] = [await editor(), await editor('bob')];
+    await ann.subscribe(1, page);
+    await bob.subscribe(1, page);
+    bob.inbox.length = 0;
+    const of = (client: RawClient, text: string | null) =>
+      bob.take(`presence ${text}`, (m): m is ServerMessage & { kind: 'presence' } =>
+        m.kind === 'presence' && m.states.some((one) => one.replica === client.replica && one.user === 'ann' &&
+          (text === null ? one.state === null : Buffer.from(one.state ?? []).equals(Buffer.from(state(text)))))); // prettier-ignore
+    ann.send({ kind: 'presence', ch: 1, state: state('here') });
+    await of(ann, 'here');
+    const late = await editor('zoe');
+    late.ask(1, page);
+    const told = await late.next('presence');
+    expect(told.states.map((one) => one.user).sort()).toEqual(['ann', 'bob']);
+    ann.send({ kind: 'presence', ch: 1, state: null });
+    await of(ann, null);
+    ann.send({ kind: 'presence', ch: 1, state: state('back') });
+    await of(ann, 'back');
+    await ann.terminate();
+    await of(ann, null);
+    await Promise.all([bob.close(), late.close()]);
+  });
+
+  test('too large and too often: named, and the state before it stays', async () => {
+    await limited({ PRESENCE_PER_SECOND: '10', PRESENCE_BYTES_MAX: '100' });
+    const { page } = await makePage(server);
+    const client = await editor();
+    await client.subscribe(1, page);
+    client.send({ kind: 'presence', ch: 1, state: state('y'.repeat(98)) });
+    client.send({ kind: 'presence', ch: 1, state: state('x'.repeat(99)) });
+    expect(await client.next('error')).toMatchObject({ code: 'too_large', ch: 1 });
+    const other = await editor('bob');
+    other.ask(1, page);
+    const { states } = await other.next('presence');
+    expect(states.map((one) => one.state?.length)).toEqual([100]);
+    for (let i = 0; i < 15; i++) client.send({ kind: 'presence', ch: 1, state: state(`${i}`) });
+    const refused = await client.next('error');
+    expect(refused).toMatchObject({ code: 'rate', ch: 1 });
+    expect(refused.retryAfterMs).toBeGreaterThan(0);
+    expect(await client.write(1, page, [insert(page)])).toBe(2);
+    await Promise.all([client.close(), other.close()]);
+  });
+
+  test('of a replica that comes back on another socket is not taken away by the old one’s end', async () => {
+    await limited({});
+    const { page } = await makePage(server);
+    const replica = newReplica();
+    const old = await enter(server.url, await testToken('ann'), { replica });
+    await old.subscribe(1, page);
+    const again = await enter(server.url, await testToken('ann'), { replica });
+    await again.subscribe(1, page);
+    await old.close();
+    await again.settle(1, page);
+    const other = await editor('bob');
+    other.ask(1, page);
+    expect((await other.next('presence')).states).toMatchObject([{ replica, user: 'ann' }]);
+    await Promise.all([again.close(), other.close()]);
+  });
+});
