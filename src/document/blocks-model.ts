@@ -19,7 +19,9 @@ interface QueuedBlock {
   /** Set when the queue inserts this block. */
   depth: number | undefined;
   textBytes: number;
+  /** What the queue's writes add to the bytes of all props, and the bytes of each as its last write leaves it. */
   propsBytes: number;
+  readonly propBytes: Map<string, number>;
   readonly clocks: Map<number, number>;
 }
 
@@ -81,7 +83,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #queuedBlock(id: BlockId): QueuedBlock {
     let block = this.#queued.get(id);
     if (!block) {
-      block = { depth: undefined, textBytes: 0, propsBytes: 0, clocks: new Map() };
+      block = { depth: undefined, textBytes: 0, propsBytes: 0, propBytes: new Map(), clocks: new Map() };
       this.#queued.set(id, block);
     }
     return block;
@@ -93,15 +95,18 @@ export class BlocksModel implements DocumentModel<Op[]> {
   }
 
   #admitInsert(op: Op & { op: 'insert' }, author: UserId): Refusal | undefined {
+    const notYours = op.text ? this.#admitOwner(op.text, author) : undefined;
+    // A block that is there already: the op will have no effect, and its sender is told `exists`.
+    if (notYours || this.#depth(op.block) !== undefined) return notYours;
     if (this.table.size + this.#queuedInserts >= this.#limits.blocksMax) {
       return tooLarge(`the page holds ${this.#limits.blocksMax} blocks already`);
     }
+    this.#queuedInserts++;
     const parentDepth = this.#depth(op.parent);
     // An unknown parent is no refusal: the op will have no effect, and its sender is told `gone`.
-    if (parentDepth !== undefined && parentDepth + 1 > this.#limits.depthMax) return this.#tooDeep();
-    if (!this.table.get(op.block)) {
-      this.#queuedBlock(op.block).depth ??= (parentDepth ?? 0) + 1;
-      this.#queuedInserts++;
+    if (parentDepth !== undefined) {
+      if (parentDepth + 1 > this.#limits.depthMax) return this.#tooDeep();
+      this.#queuedBlock(op.block).depth = parentDepth + 1;
     }
     return (
       this.#admitProps(op.block, op.props) ??
@@ -125,24 +130,29 @@ export class BlocksModel implements DocumentModel<Op[]> {
     const block = this.table.get(id);
     const queued = this.#queuedBlock(id);
     let added = 0;
-    for (const { key, bytes } of props) added += bytes - (block?.props.get(key)?.bytes ?? 0);
-    queued.propsBytes += added;
-    // Queued overwrites of one prop are counted in full: refusing a little early is better than a little late.
-    if ((block?.propsBytes ?? 0) + queued.propsBytes > this.#limits.propsBytesMax && added > 0) {
-      return tooLarge(`the props of a block take at most ${this.#limits.propsBytesMax} bytes`);
+    for (const { key, bytes } of props) {
+      added += bytes - (queued.propBytes.get(key) ?? block?.props.get(key)?.bytes ?? 0);
+      queued.propBytes.set(key, bytes);
     }
-    return undefined;
+    queued.propsBytes += added;
+    const total = (block?.propsBytes ?? 0) + queued.propsBytes;
+    if (total <= this.#limits.propsBytesMax || added <= 0) return undefined;
+    return tooLarge(`the props of a block take at most ${this.#limits.propsBytesMax} bytes`);
+  }
+
+  /** Takes the Yjs client id of a text for its author, if nobody has it. */
+  #admitOwner({ shape: { client } }: TextWrite, author: UserId): Refusal | undefined {
+    if (client === null) return undefined;
+    const owner = this.#ownerByYjsClient.get(client) ?? this.#queuedOwners.get(client);
+    if (owner === undefined) this.#queuedOwners.set(client, author);
+    if (owner === undefined || owner === author) return undefined;
+    return { code: 'not_yours', message: `the Yjs client id ${client} belongs to another user` };
   }
 
   #admitText(id: BlockId, write: TextWrite, author: UserId): Refusal | undefined {
     const { update, shape } = write;
-    if (shape.client !== null) {
-      const owner = this.#ownerByYjsClient.get(shape.client) ?? this.#queuedOwners.get(shape.client);
-      if (owner !== undefined && owner !== author) {
-        return { code: 'not_yours', message: `the Yjs client id ${shape.client} belongs to another user` };
-      }
-      if (owner === undefined) this.#queuedOwners.set(shape.client, author);
-    }
+    const notYours = this.#admitOwner(write, author);
+    if (notYours) return notYours;
     const block = this.table.get(id);
     // A block that is nowhere: the op will have no effect, and its sender is told `gone`.
     if (!block && this.#queued.get(id)?.depth === undefined) return undefined;

@@ -43,10 +43,13 @@ const longest = (keys: readonly string[]) => Math.max(...keys.map((key) => key.l
 const isRising = (keys: readonly string[]) => keys.every((key, i) => i === 0 || keys[i - 1]! < key);
 
 describe('isOrderKey', () => {
-  test.each(['a0', 'Zz', 'a1V', 'b00', 'a0V', 'zzzzzzzzzzzzzzzzzzzzzzzzzzz', SMALLEST + 'V'])('takes %s', (key) => {
-    expect(isOrderKey(key)).toBe(true);
-    expect(packageTakes(key)).toBe(true);
-  });
+  test.each(['a0', 'Zz', 'a1V', 'b00', 'a0V', 'zzzzzzzzzzzzzzzzzzzzzzzzzzz', SMALLEST + 'V'])(
+    'takes %s',
+    (key) => {
+      expect(isOrderKey(key)).toBe(true);
+      expect(packageTakes(key)).toBe(true);
+    },
+  );
 
   test.each(['', 'a', '0', '9a', 'b0', 'a0-', 'a00', 'a0V0', 'a0\n', 'aé', 'Z', SMALLEST, 'a0' + 'V'.repeat(WIRE.keyBytesMax)])(
     'refuses %j',
@@ -54,7 +57,10 @@ describe('isOrderKey', () => {
   ); // prettier-ignore
 
   test('agrees with the package over its alphabet', () => {
-    const digits = fc.array(fc.constantFrom(...DIGITS, '0', '0', 'V', 'a', 'Z'), { minLength: 1, maxLength: 30 });
+    const digits = fc.array(fc.constantFrom(...DIGITS, '0', '0', 'V', 'a', 'Z'), {
+      minLength: 1,
+      maxLength: 30,
+    });
     const key = fc.oneof(digits.map((d) => d.join('')), digits.map((d) => 'a' + d.join(''))); // prettier-ignore
     fc.assert(
       fc.property(key, (text) => {
@@ -211,7 +217,11 @@ describe('between', () => {
 
 describe('spreadKeys', () => {
   test('gives that many rising keys strictly inside the gap', () => {
-    const gap = fc.tuple(fc.integer({ min: 0, max: 0xffff_ffff }), fc.integer({ min: 0, max: 60 }), fc.nat(500));
+    const gap = fc.tuple(
+      fc.integer({ min: 0, max: 0xffff_ffff }),
+      fc.integer({ min: 0, max: 60 }),
+      fc.nat(500),
+    );
     fc.assert(
       fc.property(gap, ([seed, depth, count]) => {
         // Two neighbours reached by halving at random: dense ones, some of which are prefixes of others.
@@ -235,7 +245,9 @@ describe('spreadKeys', () => {
   test('steps aside where the key between is a prefix of the right neighbour', () => {
     expect(isRising(['a0', ...spreadKeys('a0', 'a01V', 10), 'a01V'])).toBe(true);
     expect(isRising([...spreadKeys(null, SMALLEST + '1', 10), SMALLEST + '1'])).toBe(true);
-    expect(isRising([...spreadKeys(null, SMALLEST.slice(0, -1) + '1', 10), SMALLEST.slice(0, -1) + '1'])).toBe(true);
+    expect(
+      isRising([...spreadKeys(null, SMALLEST.slice(0, -1) + '1', 10), SMALLEST.slice(0, -1) + '1']),
+    ).toBe(true);
   });
 
   test('works at the open ends', () => {

@@ -8,7 +8,6 @@
  * Stamps are named by index, since one change writes many registers. The root comes first; a parent may come after its
  * child. Removed props (value nil) are there with their stamps: a copy that forgot them would let older writes win.
  */
-import { assert } from '../base/assert.ts';
 import type { BlockId, PageId, ReplicaId } from '../protocol/ids.ts';
 import { WIRE } from '../protocol/limits.ts';
 import { MsgpackError, MsgpackReader } from '../protocol/msgpack-reader.ts';
@@ -106,8 +105,19 @@ function linked(page: PageId, blocks: Block[], parents: (number | null)[]): Bloc
     table.add(block);
   });
   table.linkAll();
-  assert(table.get(table.root) !== undefined, 'a table has its root');
+  // One walk finds what is missing, double or in a cycle: neither is below the root once.
+  if (blocks[0]?.id !== table.root || table.size !== blocks.length || sizeBelowRoot(table) !== blocks.length)
+    throw new MsgpackError('blocks that make no tree');
   return table;
+}
+
+function sizeBelowRoot(table: BlockTable): number {
+  const ids = [table.root];
+  let size = 0;
+  for (let id = ids.pop(); id !== undefined; id = ids.pop(), size++) {
+    for (const child of table.get(id)!.children ?? []) ids.push(child);
+  }
+  return size;
 }
 
 function readBlock(r: MsgpackReader, stamps: Stamp[]): { block: Block; parent: number | null } {

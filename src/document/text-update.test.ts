@@ -38,7 +38,12 @@ const item = {
   deleted: (length: number) => [1, ...root, ...uint(length)],
   embed: (json: string) => [5, ...root, ...str(json)],
   format: (key: string, json: string) => [6, ...root, ...str(key), ...str(json)],
-  after: (client: number, clock: number, text: string) => [0x84, ...uint(client), ...uint(clock), ...str(text)],
+  after: (client: number, clock: number, text: string) => [
+    0x84,
+    ...uint(client),
+    ...uint(clock),
+    ...str(text),
+  ],
 } as const;
 
 interface ByHand {

@@ -11,7 +11,12 @@ export interface LoggedUpdate {
 }
 
 const WORDS = ['a', 'bc', 'word ', 'ä', '漢字', '😀', 'x😀y', '\n', '👨‍👩‍👧'];
-const FORMATS = [{ bold: true }, { bold: null }, { link: 'https://example.org/?q=ü' }, { code: true, color: '#f00' }];
+const FORMATS = [
+  { bold: true },
+  { bold: null },
+  { link: 'https://example.org/?q=ü' },
+  { code: true, color: '#f00' },
+];
 
 /** Runs `steps` random edits by `people` people; returns every local update in the order in which it was made. */
 export function editAtRandom(seed: number, people: number, steps: number): LoggedUpdate[] {
