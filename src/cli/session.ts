@@ -3,6 +3,7 @@
  * owner's token of its own. One page on one connection, closed when the command is done.
  */
 import type { Command } from 'commander';
+import { withTimeout } from '../base/time.ts';
 import { connect, type Page } from '../client/index.ts';
 import { readConfig } from '../config.ts';
 import { findServer } from '../local-server.ts';
@@ -50,18 +51,16 @@ export async function withPage<T>(
   const client = connect({ url, token: given ?? local, name: 'octavo-cli' });
   let lastError: Error | undefined;
   client.on('error', (error) => (lastError = error));
-  let timer: NodeJS.Timeout | undefined;
+  const late = () => {
+    const seconds = OPEN_TIMEOUT_MS / 1000;
+    return new CommandError(
+      `no answer from ${url} within ${seconds} s${lastError ? `: ${lastError.message}` : ''}`,
+    );
+  };
   try {
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new CommandError(`no answer from ${url} within ${OPEN_TIMEOUT_MS / 1000} s${lastError ? `: ${lastError.message}` : ''}`));
-      }, OPEN_TIMEOUT_MS); // prettier-ignore
-    });
-    const opened = await Promise.race([client.open(page, create ? { create: 'blocks' } : {}), late]);
-    clearTimeout(timer);
-    return await work(opened);
+    const opening = client.open(page, create ? { create: 'blocks' } : {});
+    return await work(await withTimeout(opening, OPEN_TIMEOUT_MS, late));
   } finally {
-    clearTimeout(timer);
     await client.close();
   }
 }

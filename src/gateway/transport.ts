@@ -90,6 +90,11 @@ export interface TransportLimits {
 /** The address cannot be listened on; the message names it and the remedy. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
+
+  constructor(host: string, port: number, why: string) {
+    const remedy = 'Choose another SYNC_PORT or HOST, or stop the program that uses it.';
+    super(`could not listen on ${host}:${port}: ${why}. ${remedy}`);
+  }
 }
 
 export interface Transport {

@@ -68,6 +68,9 @@ export async function openUwsTransport<Context>(
   return new UwsTransport(addon, limits, guardHandlers(handlers, log));
 }
 
+/** The addon gives no reason for a failed `listen`, so the likely ones are named. */
+const UNKNOWN_LISTEN_FAILURE = 'the address is in use, or not one that this machine may listen on';
+
 class UwsSocket implements TransportSocket {
   readonly id = nextSocketId();
   readonly address: string;
@@ -171,7 +174,7 @@ class UwsTransport<Context> implements Transport {
     ) => void;
     return new Promise((resolve, reject) => {
       listen(host, port, exclusivePort, (socket) => {
-        if (!socket) return reject(listenError(host, port));
+        if (!socket) return reject(new ListenError(host, port, UNKNOWN_LISTEN_FAILURE));
         this.#listenSocket = socket;
         resolve(this.#addon.us_socket_local_port(socket as unknown as Uws.us_socket));
       });
@@ -294,12 +297,4 @@ function refuse(response: Uws.HttpResponse, status: number, body: string): void 
 
 function statusLine(status: number): string {
   return `${status} ${statusTexts[status] ?? 'Status'}`;
-}
-
-/** The addon gives no reason for a failed `listen`, so the likely ones are named. */
-function listenError(host: string, port: number): ListenError {
-  return new ListenError(
-    `could not listen on ${host}:${port}: the address is in use, or not one that this machine may listen on. ` +
-      'Choose another SYNC_PORT or HOST, or stop the program that uses it.',
-  );
 }

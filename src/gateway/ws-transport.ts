@@ -221,7 +221,7 @@ class WsTransport<Context> implements Transport, Owner {
 
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError(host, port, error)));
+      this.#server.once('error', (error) => reject(new ListenError(host, port, error.message)));
       this.#server.listen({ host, port, exclusive: true }, () => {
         this.#server.removeAllListeners('error').on('error', () => {});
         this.#listening = true;
@@ -348,10 +348,4 @@ function refuse(stream: Duplex, status: number, body: string): void {
   );
   // A peer that never closes its side must not hold the connection.
   stream.once('finish', () => stream.destroy());
-}
-
-function listenError(host: string, port: number, error: NodeJS.ErrnoException): ListenError {
-  const why = error.code === 'EADDRINUSE' ? 'the address is in use' : error.message;
-  const remedy = 'Choose another SYNC_PORT or HOST, or stop the program that uses it.';
-  return new ListenError(`could not listen on ${host}:${port}: ${why}. ${remedy}`, { cause: error });
 }
