@@ -5,13 +5,14 @@
  */
 import type { Millis } from '../base/time.ts';
 import type { Code } from '../protocol/codes.ts';
-import type { UserId } from '../protocol/ids.ts';
+import { type ReplicaId, SERVER_REPLICA, type UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
 import { mayWrite, type Role, type WireStamp } from '../protocol/messages.ts';
 
 export interface AdmissionFacts {
   readonly user: UserId;
   readonly role: Role;
+  readonly replica: ReplicaId;
   readonly n: number;
   readonly hlc: WireStamp;
   readonly bytes: number;
@@ -49,6 +50,7 @@ export type Admission =
 const BUSY_RETRY_MS = 500;
 
 export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
+  if (facts.replica === SERVER_REPLICA) return refuse('not_yours', 'this replica id is the server’s own');
   const owner = facts.logged?.owner ?? facts.queued?.owner;
   if (owner !== undefined && owner !== facts.user) {
     return refuse('not_yours', 'this replica id belongs to another user; draw a new one');

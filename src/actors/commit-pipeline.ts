@@ -14,7 +14,7 @@ import { assert } from '../base/assert.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { LogEntry, StoredChange } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
-import { type PageId, type ReplicaId, seq, type Seq } from '../protocol/ids.ts';
+import { type PageId, type ReplicaId, seq, type Seq, SERVER_REPLICA, SERVER_USER } from '../protocol/ids.ts';
 import { admitChange } from './admission.ts';
 import type { Audience, Rejection } from './audience.ts';
 import { ChangeQueue } from './change-queue.ts';
@@ -22,6 +22,9 @@ import type { PageState } from './page-state.ts';
 import { changesFrames } from './recent-log.ts';
 import type { ReplicaRecord } from './replicas.ts';
 import type { ActorWorld, PageMessage, Subscriber } from './world.ts';
+
+/** Sockets are numbered from 1. */
+const NO_CONNECTION = 0;
 
 type ChangeMessage = PageMessage & { type: 'change' };
 
@@ -66,6 +69,7 @@ export class CommitPipeline {
       {
         user: subscriber.user,
         role: subscriber.role,
+        replica,
         n,
         hlc,
         bytes: ops.length,
@@ -119,6 +123,27 @@ export class CommitPipeline {
     };
     this.#queue.push({ change, decoded, connection, since: this.#world.clock.monotonic() });
     this.#world.counts.change('accepted');
+    if (this.#phase === 'idle') this.#world.markDirty(this.#page);
+  }
+
+  /** Queues a change of the server's own, if one is due: it goes the way of all changes, but nobody is to be asked. */
+  housekeep(): void {
+    const { clock } = this.#world;
+    const now = clock.now();
+    const body = this.#closed ? undefined : this.#state.model.dueHousekeeping(now);
+    if (!body || this.#queue.lastOf(SERVER_REPLICA)) return;
+    const n = (this.#state.replica(SERVER_REPLICA)?.lastN ?? 0) + 1;
+    const change = {
+      replica: SERVER_REPLICA,
+      n,
+      hlcMs: now,
+      hlcCounter: 0,
+      author: SERVER_USER,
+      at: now,
+      body,
+    };
+    const decoded = this.#state.model.decode(body);
+    this.#queue.push({ change, decoded, connection: NO_CONNECTION, since: clock.monotonic() });
     if (this.#phase === 'idle') this.#world.markDirty(this.#page);
   }
 

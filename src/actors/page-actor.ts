@@ -138,6 +138,7 @@ export class PageActor {
     this.#state = { tag: 'live', state, commits, ahead: [] };
     this.#idleSince = this.#world.clock.monotonic();
     for (const request of waiting) this.#subscribe(request);
+    commits.housekeep();
   }
 
   /** There is no such page: those who may create it do, the others are told. */

@@ -3,6 +3,7 @@
  * change enters the log: limits, continuity of text, ownership of Yjs client ids. Checks look at state and queue.
  */
 import { assert } from '../base/assert.ts';
+import type { Millis } from '../base/time.ts';
 import type { BlockId, PageId, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
 import { MsgpackReader } from '../protocol/msgpack-reader.ts';
@@ -10,9 +11,12 @@ import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
 import { BlockTable, isNotice } from './blocks.ts';
 import type { Stamp } from './hlc.ts';
 import type { DocumentModel, OpNotice, Refusal } from './model.ts';
-import { decodeOps, type Op, type PropWrite, type TextWrite } from './ops.ts';
+import { decodeOps, encodeOps, type Op, type PropWrite, type TextWrite } from './ops.ts';
 import { decodeSnapshot, encodeSnapshot, MODEL_VERSION } from './snapshot.ts';
 import { continues } from './text-update.ts';
+
+const DAY_MS = 86_400_000;
+const PURGED_AT_ONCE_MAX = 10_000;
 
 /** What queued changes will add to one block, as far as later checks ask. */
 interface QueuedBlock {
@@ -189,6 +193,17 @@ export class BlocksModel implements DocumentModel<Op[]> {
       if (isNotice(code)) notices.push({ opIndex, code });
     });
     return notices;
+  }
+
+  /** A purge of blocks that have been deleted for longer than they can be restored. Costs the page's size. */
+  dueHousekeeping(now: Millis): Uint8Array | undefined {
+    const before = now - this.#limits.tombstoneDays * DAY_MS;
+    const blocks: BlockId[] = [];
+    for (const block of this.table.all()) {
+      if (block.deleted && block.deletedStamp.ms < before) blocks.push(block.id);
+      if (blocks.length === PURGED_AT_ONCE_MAX) break;
+    }
+    return blocks.length > 0 ? encodeOps([{ op: 'purge', blocks }]) : undefined;
   }
 
   encodeSnapshot(): Uint8Array {

@@ -5,6 +5,7 @@
  * it (`apply`). `admit` records what it let in, so that the next change is checked against it too; `resetQueue` says
  * what is still queued after a refusal. `apply` runs in log order, and for changes of other nodes without `admit`.
  */
+import type { Millis } from '../base/time.ts';
 import type { Code, NoticeCode } from '../protocol/codes.ts';
 import type { UserId } from '../protocol/ids.ts';
 import type { Stamp } from './hlc.ts';
@@ -26,6 +27,8 @@ export interface DocumentModel<Decoded = unknown> {
   resetQueue(queued: readonly { readonly decoded: Decoded; readonly author: UserId }[]): void;
   /** Applies a logged change; returns what had no effect and why. */
   apply(change: Decoded, stamp: Stamp, author: UserId): OpNotice[];
+  /** The ops of a change that the server should make itself (purges of old tombstones); undefined if none is due. */
+  dueHousekeeping(now: Millis): Uint8Array | undefined;
   /** What joiners get. */
   encodeSnapshot(): Uint8Array;
   /** The server's own part of a snapshot. */

@@ -19,6 +19,11 @@ export type ShardIndex = Brand<number, 'ShardIndex'>;
 
 export const seq = (value: number): Seq => value as Seq;
 
+/** Under which the server writes to a page itself (purges); no client may use it. */
+export const SERVER_REPLICA = 'ffffffff-ffff-ffff-ffff-ffffffffffff' as ReplicaId;
+/** The author of what the server wrote: no token can name it, `sub` is never empty. */
+export const SERVER_USER = '' as UserId;
+
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 export const ID_BYTES = 16;
