@@ -100,7 +100,7 @@ async function start(
       upgrade: decideUpgrade,
       open: (socket, context) => gateway.open(socket, context.token),
       message: (socket, bytes, isBinary) => gateway.message(socket, bytes, isBinary),
-      drain: () => {},
+      drain: (socket) => gateway.drained(socket),
       dropped: (socket) => gateway.dropped(socket),
       close: (socket) => gateway.closed(socket),
       http: (path) => answerHttp(path, {

@@ -7,6 +7,7 @@
 import type { TokenBucket } from '../base/token-bucket.ts';
 import type { PageId, ReplicaId, ShardIndex } from '../protocol/ids.ts';
 import type { Identity } from './auth.ts';
+import { Outbox } from './outbox.ts';
 import type { TransportSocket } from './transport.ts';
 
 export type ConnectionState =
@@ -27,14 +28,16 @@ export interface OpenPage {
 export class Connection {
   readonly socket: TransportSocket;
   readonly presenceRate: TokenBucket;
+  readonly outbox: Outbox;
   readonly pageByCh = new Map<number, OpenPage>();
   readonly #pages = new Set<PageId>();
   #lastCh = -1;
   state: ConnectionState;
 
-  constructor(socket: TransportSocket, presenceRate: TokenBucket, now: number) {
+  constructor(socket: TransportSocket, presenceRate: TokenBucket, outboxBytesMax: number, now: number) {
     this.socket = socket;
     this.presenceRate = presenceRate;
+    this.outbox = new Outbox(socket, outboxBytesMax);
     this.state = { tag: 'anonymous', since: now, bytes: 0 };
   }
 

@@ -91,7 +91,7 @@ export class Gateway {
     const { clock, limits } = this.#options;
     const now = clock.monotonic();
     const rate = new TokenBucket(limits.presencePerSecond, limits.presencePerSecond, now);
-    const connection = new Connection(socket, rate, now);
+    const connection = new Connection(socket, rate, limits.outboxBytesMax, now);
     this.#connections.set(socket.id, connection);
     if (!this.#counts.openAddress(socket)) {
       return this.#replies.refuse(connection, 'too_many', 'too many sockets from this address', 'too_many');
@@ -121,6 +121,10 @@ export class Gateway {
     if (connection && connection.state.tag !== 'closed') this.#replies.close(connection, 'too_slow');
   }
 
+  drained(socket: TransportSocket): void {
+    this.#connections.get(socket.id)?.outbox.drained();
+  }
+
   closed(socket: TransportSocket): void {
     const connection = this.#connections.get(socket.id);
     if (!connection) return;
@@ -134,6 +138,7 @@ export class Gateway {
     const shards = new Set([...connection.pageByCh.values()].map((open) => open.shard));
     for (const shard of shards) this.#shards.post(shard, TO_SHARD.closed, connection.id, NOTHING);
     connection.pageByCh.clear();
+    connection.outbox.clear();
     connection.state = { tag: 'closed' };
   }
 
@@ -263,7 +268,7 @@ export class Gateway {
     switch (type) {
       case FROM_SHARD.send:
         this.metrics.hot.framesOut++;
-        connection.socket.send(bytes);
+        if (!connection.outbox.send(bytes)) this.#replies.close(connection, 'too_slow');
         return;
       case FROM_SHARD.join:
         return connection.socket.join(bytesToId<PageId>(bytes));

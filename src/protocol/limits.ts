@@ -29,6 +29,7 @@ export const LIMIT_TABLE = {
   clockDriftMaxMs: { env: 'CLOCK_DRIFT_MAX_MS', value: 60_000, meaning: 'ms a stamp may be ahead of the server and of its page' },
   tombstoneDays: { env: 'TOMBSTONE_DAYS', value: 30, meaning: 'days that a deleted block can be restored, then it is purged' },
   socketBufferBytesMax: { env: 'SOCKET_BUFFER_BYTES_MAX', value: 8 << 20, meaning: 'unread bytes held for one socket' },
+  outboxBytesMax: { env: 'OUTBOX_BYTES_MAX', value: 256 << 20, meaning: 'bytes of large snapshots that wait for one socket to read' },
   pageQueueMax: { env: 'PAGE_QUEUE_MAX', value: 10_000, meaning: 'changes of one page that wait for their commit' },
   pageQueueBytesMax: { env: 'PAGE_QUEUE_BYTES_MAX', value: 16 << 20, meaning: 'bytes of them' },
 } as const satisfies Record<string, LimitRow>; // prettier-ignore
