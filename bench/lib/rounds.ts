@@ -2,12 +2,22 @@
  * Times a synchronous piece of work: finds how often it must run for a round to last long enough, warms up, then runs
  * the rounds. The piece gets a count and runs that often, so that the loop itself is compiled with it.
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { figure, type Figure, type SuiteOptions } from './figures.ts';
 
 const WARM_UP_MS = 200;
 const CALIBRATE_MS = 20;
 
 export type Repeated = (times: number) => void;
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** Collects garbage now, so that a round does not pay for what was made before it. */
+export function collectGarbage(): void {
+  collect();
+}
 
 export function timed(work: () => void): number {
   const from = performance.now();
@@ -28,7 +38,10 @@ export function measureRate(name: string, options: SuiteOptions, run: Repeated):
   const roundMs = (options.seconds * 1000) / options.rounds;
   const each = Math.max(1, Math.round((times * roundMs) / ms));
   const nsPerOp: number[] = [];
-  for (let round = 0; round < options.rounds; round++) nsPerOp.push((timed(() => run(each)) * 1e6) / each);
+  for (let round = 0; round < options.rounds; round++) {
+    collectGarbage();
+    nsPerOp.push((timed(() => run(each)) * 1e6) / each);
+  }
   return rateFigures(name, nsPerOp);
 }
 

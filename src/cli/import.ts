@@ -36,7 +36,10 @@ async function importFile(file: string, options: SessionOptions & { page?: PageI
     opened.on('rejected', (refusal) =>
       rejected.push(new CommandError(`the server refused it: ${refusal.message}`)),
     );
-    for (const block of blocks) opened.insert(block);
+    // As few changes as the limits allow: the rate is counted in changes.
+    opened.transact(() => {
+      for (const block of blocks) opened.insert(block);
+    });
     await untilSaved(opened, rejected);
   });
   process.stdout.write(`${page}\n`);

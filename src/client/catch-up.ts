@@ -68,7 +68,8 @@ export class CatchUp {
 
   snapshotPart(message: ServerMessage & { kind: 'snapshot' }): void {
     const whole = this.#parts.add(message);
-    if (!whole) return;
+    // A part that did not fit has let all go: then what is kept waits for nothing.
+    if (!whole) return this.#askForGap();
     if (whole.seq <= this.#copy.replica.seq) return this.#drainKept([]);
     this.#unpacking = whole;
     unpackSnapshot(whole).then(

@@ -98,6 +98,7 @@ export class Client extends Emitter<ClientEvents> {
         if (from !== null && this.#pageByCh.get(from) === page) this.#pageByCh.delete(from);
         if (to !== null) this.#pageByCh.set(to, page);
       },
+      unheeded: (error) => this.emit('error', error),
       closed: () => {
         if (this.#pages.get(id) === page) this.#pages.delete(id);
       },

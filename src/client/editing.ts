@@ -52,17 +52,27 @@ export class Editor {
     return this.#copy.transact(() => {
       const siblings = this.#copy.children.of(parent);
       const top = this.#insertOne(block, parent, siblings, this.#indexAfter(parent, siblings, to.after));
-      // Depth first, without recursion: trees made by programs can be deep.
-      const todo = [{ parent: top, children: block.children ?? [] }];
-      for (let next = todo.pop(); next; next = todo.pop()) {
-        for (const child of next.children) {
-          const below = this.#copy.children.of(next.parent);
-          const id = this.#insertOne(child, next.parent, below, below.length);
-          if (child.children?.length) todo.push({ parent: id, children: child.children });
-        }
+      try {
+        this.#insertBelow(top, block.children ?? []);
+      } catch (error) {
+        // Half a subtree is nobody's wish: hidden, then told.
+        this.setDeleted(top, true);
+        throw error;
       }
       return top;
     });
+  }
+
+  /** Not recursive: trees made by programs can be deep. */
+  #insertBelow(top: BlockId, blocks: readonly NewBlock[]): void {
+    const todo = [{ parent: top, children: blocks }];
+    for (let next = todo.pop(); next; next = todo.pop()) {
+      for (const child of next.children) {
+        const below = this.#copy.children.of(next.parent);
+        const id = this.#insertOne(child, next.parent, below, below.length);
+        if (child.children?.length) todo.push({ parent: id, children: child.children });
+      }
+    }
   }
 
   /** Before anything is inserted: an id that is wrong deep down must not leave half a tree. */

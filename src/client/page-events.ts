@@ -49,6 +49,8 @@ export interface PageEvents {
   role: Role | null;
   /** Whether the copy is at the head of the log and hears what comes. */
   live: boolean;
-  /** The server will not serve the page any more; its state can still be read. */
+  /** The server refused the page for good; its state can still be read. `closed` follows. */
   error: OctavoError;
+  /** The page is not kept up any more, and why; `closed` is the code after `close()`. */
+  closed: OctavoError;
 }

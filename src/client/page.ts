@@ -15,7 +15,7 @@ import { type ClientCode, OctavoError } from './errors.ts';
 import { Emitter } from './events.ts';
 import type { Link } from './link.ts';
 import type { PendingChange } from './outbox.ts';
-import type { PageEvents } from './page-events.ts';
+import type { PageEvents, RejectedEvent } from './page-events.ts';
 import { Presence } from './presence.ts';
 import { Subscription } from './subscription.ts';
 import { WorkingCopy } from './working-copy.ts';
@@ -30,6 +30,8 @@ export interface PageOptions {
   /** The ch under which the page hears replies has changed from the first to the second. */
   readonly rerouted: (from: number | null, to: number | null) => void;
   readonly closed: () => void;
+  /** Something was refused, and nobody listens to the page. */
+  readonly unheeded: (error: OctavoError) => void;
 }
 
 export class Page extends Emitter<PageEvents> {
@@ -60,8 +62,9 @@ export class Page extends Emitter<PageEvents> {
       now,
       limits: () => link.limits,
       locked: () => this.#locked(),
+      heeded: () => this.has('change'),
       changed: (event) => this.emit('change', event),
-      rejected: (event) => this.emit('rejected', event),
+      rejected: (event) => this.#rejected(event),
       sealed: () => {
         this.#checkSaved();
         this.#subscription.pump();
@@ -77,6 +80,12 @@ export class Page extends Emitter<PageEvents> {
       route: (ch) => this.#route(ch),
     });
     this.presence = new Presence(clock, replica, () => link.limits.presenceBytesMax, (state) => this.#sendPresence(state)); // prettier-ignore
+  }
+
+  /** Edits are never dropped in silence: who does not listen here is told through the client. */
+  #rejected(event: RejectedEvent): void {
+    if (this.has('rejected')) this.emit('rejected', event);
+    else this.#options.unheeded(new OctavoError(event.code, `edits were refused: ${event.message}`));
   }
 
   #locked(): ClientCode | null {
@@ -199,7 +208,7 @@ export class Page extends Emitter<PageEvents> {
         settle();
       };
       const fail = (error: OctavoError) => done(() => reject(error));
-      const offs = [this.on(event, () => holds() && done(resolve)), this.on('error', fail)];
+      const offs = [this.on(event, () => holds() && done(resolve)), this.on('closed', fail)];
       const timer = timeoutMs === undefined ? null : this.#options.clock.after(timeoutMs, () => fail(new OctavoError('timeout'))); // prettier-ignore
     });
   }
@@ -218,7 +227,8 @@ export class Page extends Emitter<PageEvents> {
     this.#over ??= error;
     this.presence.clear();
     this.#options.closed();
-    this.emit('error', error);
+    if (error.code !== 'closed') this.emit('error', error);
+    this.emit('closed', error);
   }
 
   #setRole(role: Role | null): void {

@@ -11,7 +11,7 @@ import { continues } from '../document/text-update.ts';
 import type { BlockId } from '../protocol/ids.ts';
 import type { PendingChange } from './outbox.ts';
 import type { Replica } from './replica.ts';
-import { rebaseEdits } from './text-rebase.ts';
+import { type Rebased, rebaseEdits } from './text-rebase.ts';
 
 export interface Dropped {
   readonly ops: readonly Op[];
@@ -49,9 +49,10 @@ export function dropRefused(
   for (const block of texts) {
     const before = textBefore(replica, block, index);
     const refusedUpdates = refusedTexts.get(block)!;
-    rewriteTexts(replica, block, following, bytesMax, (edits) =>
+    const without = rewriteTexts(replica, block, following, bytesMax, (edits) =>
       rebaseEdits({ before, refused: refusedUpdates, base: before, edits, client: client() }),
     );
+    for (const op of without) lost.push(op);
   }
   for (const id of replica.rebuild()) touched.add(id);
   for (const block of texts) touched.add(block);
@@ -79,31 +80,34 @@ function dropOrphans(replica: Replica, refused: readonly Op[], following: readon
 
 /** The updates of a block's text below the pending change at `index`. */
 function textBefore(replica: Replica, block: BlockId, index: number): Uint8Array[] {
-  const updates = [...(replica.confirmed.get(block)?.text?.updates ?? [])];
+  const confirmed = replica.confirmed.get(block);
+  const updates = [...(confirmed?.text?.updates ?? [])];
   for (const change of replica.outbox.changes.slice(0, index)) {
     for (const op of change.ops) {
       if (op.op === 'text' && op.block === block) updates.push(op.update);
-      else if (op.op === 'insert' && op.block === block && op.text) updates.push(op.text.update);
+      else if (op.op === 'insert' && op.block === block && op.text && !confirmed)
+        updates.push(op.text.update);
     }
   }
   return updates;
 }
 
-type Remake = (edits: Uint8Array[]) => (Uint8Array | null)[];
+type Remake = (edits: Uint8Array[]) => Rebased[];
 
-/** Replaces the text ops of one block in the given changes by what `remake` makes of them. */
+/** Replaces the text ops of one block in the given changes by what `remake` makes of them. Returns those it cannot. */
 function rewriteTexts(
   replica: Replica,
   block: BlockId,
   changes: readonly PendingChange[],
   bytesMax: number,
   remake: Remake,
-): void {
+): Op[] {
   const isEdit = (op: Op) => op.op === 'text' && op.block === block;
   const edits = changes.flatMap((change) =>
     change.ops.flatMap((op) => (op.op === 'text' && isEdit(op) ? [op.update] : [])),
   );
-  if (edits.length === 0) return;
+  const lost: Op[] = [];
+  if (edits.length === 0) return lost;
   const made = remake(edits);
   let next = 0;
   for (const change of changes) {
@@ -112,18 +116,21 @@ function rewriteTexts(
     change.ops.forEach((op, i) => {
       if (!isEdit(op)) return keep.push({ op, part: change.parts[i]! });
       const update = made[next++];
+      if (update === 'lost') return lost.push(op);
       const draft: OpDraft | null = update ? { op: 'text', block, update } : null;
       return draft && keep.push(replica.check(draft, bytesMax));
     });
     replica.outbox.rewrite(change, keep);
   }
+  return lost;
 }
 
 /**
  * After the log has become another one: pending text that does not continue what the new confirmed state holds is made
- * again upon it. `old` is the state that it was made upon.
+ * again upon it. `old` is the state that it was made upon. Returns what cannot be made again.
  */
-export function adoptTexts(replica: Replica, old: BlockTable, client: number, bytesMax: number): void {
+export function adoptTexts(replica: Replica, old: BlockTable, client: number, bytesMax: number): Op[] {
+  const lost: Op[] = [];
   const changes = [...replica.outbox.changes];
   const blocks = new Set<BlockId>();
   for (const change of changes) for (const op of change.ops) if (op.op === 'text') blocks.add(op.block);
@@ -145,9 +152,11 @@ export function adoptTexts(replica: Replica, old: BlockTable, client: number, by
     if (fits) continue;
     const before = old.get(block)?.text?.updates ?? [];
     const base = held?.updates ?? [];
-    rewriteTexts(replica, block, changes, bytesMax, (edits) =>
+    const without = rewriteTexts(replica, block, changes, bytesMax, (edits) =>
       rebaseEdits({ before, refused: [], base, edits, client }),
     );
+    for (const op of without) lost.push(op);
   }
   replica.rebuild();
+  return lost;
 }

@@ -28,6 +28,8 @@ export interface Heard {
   /** The changes that were not mine, with the seq of each. */
   readonly foreign: { readonly seq: Seq; readonly change: WireChange; readonly ops: readonly Op[] }[];
   readonly confirmed: readonly PendingChange[];
+  /** Blocks whose text of mine came to nothing: another's insert with the same id was first. */
+  readonly voided: readonly BlockId[];
 }
 
 /** Text updates of one block are merged when so many have piled up: bounds what a long session holds. */
@@ -132,6 +134,7 @@ export class Replica {
       foreign: [] as Heard['foreign'],
     };
     const confirmed: PendingChange[] = [];
+    const voided: BlockId[] = [];
     let structural = false;
     changes.forEach((change, i) => {
       const mine = change.replica === this.id ? this.outbox.confirmTo(change.n) : [];
@@ -144,7 +147,10 @@ export class Replica {
       const ops = echoed ? own.ops : readOps(change.ops);
       const stamp = { ...change.hlc, replica: change.replica };
       this.#observe(change.hlc);
-      for (const op of ops) this.#applyConfirmed(op, stamp, echoed ? null : heard);
+      for (const op of ops) {
+        const outcome = this.#applyConfirmed(op, stamp, echoed ? null : heard);
+        if (echoed && outcome === 'exists' && 'block' in op) voided.push(op.block);
+      }
       if (echoed) return;
       if (ops.some((op) => op.op !== 'text')) structural = true;
       heard.foreign.push({ seq: seq(first + i), change, ops });
@@ -153,15 +159,14 @@ export class Replica {
     for (const change of confirmed) for (const op of change.ops) this.#forgetPendingText(op);
     if (structural) for (const id of this.rebuild()) heard.touched.add(id);
     else if (this.pendingCount === 0) this.#view = new BlockTable(this.page, this.#confirmed);
-    return { ...heard, confirmed };
+    return { ...heard, confirmed, voided };
   }
 
-  #applyConfirmed(op: Op, stamp: Stamp, heard: Pick<Heard, 'touched' | 'texts'> | null): void {
-    if (op.op === 'unknown') return;
+  #applyConfirmed(op: Op, stamp: Stamp, heard: Pick<Heard, 'touched' | 'texts'> | null): Outcome {
+    if (op.op === 'unknown') return 'lost';
     if (op.op === 'purge') {
       for (const id of op.blocks) this.#touchSubtree(id, heard);
-      this.#confirmed.apply(op, stamp);
-      return;
+      return this.#confirmed.apply(op, stamp);
     }
     heard?.touched.add(op.block);
     const outcome = this.#confirmed.apply(op, stamp);
@@ -170,6 +175,7 @@ export class Replica {
       const text = this.#confirmed.get(op.block)!.text!;
       if (text.updates.length >= TEXT_UPDATES_MAX) text.merged();
     }
+    return outcome;
   }
 
   #touchSubtree(id: BlockId, heard: Pick<Heard, 'touched'> | null): void {
@@ -212,8 +218,9 @@ export class Replica {
     this.#pendingTexts = new Map();
     for (const change of this.#allPending()) {
       for (const op of change.ops) {
-        this.#view.apply(op, change.stamp);
-        this.#notePendingText(op);
+        const outcome = this.#view.apply(op, change.stamp);
+        // Another's insert with the same id was first: what mine holds is not to be seen.
+        if (outcome !== 'exists') this.#notePendingText(op);
       }
     }
     const ids = new Set<BlockId>();
@@ -252,10 +259,12 @@ export class Replica {
   }
 
   #forgetPendingText(op: Op): void {
-    if (!pendingText(op) || !('block' in op)) return;
+    const text = pendingText(op);
+    if (!text || !('block' in op)) return;
     const held = this.#pendingTexts.get(op.block);
-    held?.shift();
-    if (held?.length === 0) this.#pendingTexts.delete(op.block);
+    if (held?.[0] !== text.update) return;
+    held.shift();
+    if (held.length === 0) this.#pendingTexts.delete(op.block);
   }
 }
 

@@ -242,7 +242,10 @@ export class Subscription {
   /** Confirmed state has moved, or the server said how far it should. */
   #advanced(done: readonly PendingChange[] = []): void {
     const { replica } = this.#copy;
-    if (done.length > 0) this.#hooks.confirmed(done);
+    if (done.length > 0) {
+      this.#attempt = 0;
+      this.#hooks.confirmed(done);
+    }
     if (this.#state.kind === 'joining') {
       const { ch, head, lastN } = this.#state;
       if (this.#catchUp.awaitsSnapshot || replica.seq < head) return;

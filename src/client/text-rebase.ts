@@ -9,7 +9,7 @@
  * Where `before` and `base` show the same text (a refusal), the deltas fit exactly; where not, they are cut to length.
  */
 import * as Y from 'yjs';
-import { TEXT_ROOT } from '../document/text-update.ts';
+import { continues, scanTextUpdate, TEXT_ROOT } from '../document/text-update.ts';
 
 export interface Rebase {
   /** What the edits were made upon, without the refused updates. */
@@ -21,10 +21,12 @@ export interface Rebase {
   readonly client: number;
 }
 
+export type Rebased = Uint8Array | 'lost' | null;
+
 type Delta = { insert?: unknown; retain?: number; delete?: number; attributes?: object }[];
 
-/** The edits as new updates, one for each; null for one that has nothing left to say. */
-export function rebaseEdits({ before, refused, base, edits, client }: Rebase): (Uint8Array | null)[] {
+/** One for each edit: the new update; null where nothing is left to say; `lost` where it could not be read at all. */
+export function rebaseEdits({ before, refused, base, edits, client }: Rebase): Rebased[] {
   const scratch = new Y.Doc({ gc: false });
   const old = scratch.getText(TEXT_ROOT);
   for (const update of before) Y.applyUpdate(scratch, update);
@@ -39,6 +41,7 @@ export function rebaseEdits({ before, refused, base, edits, client }: Rebase): (
   old.observe((event) => (delta = event.delta as Delta));
   const results = edits.map((edit) => {
     [delta, made] = [[], []];
+    if (!fits(scratch, edit)) return 'lost';
     Y.applyUpdate(scratch, edit);
     const fitting = cut(delta, text.length);
     if (fitting.length > 0) fresh.transact(() => text.applyDelta(fitting, { sanitize: false }));
@@ -55,11 +58,18 @@ function takeBack(doc: Y.Doc, text: Y.Text, updates: readonly Uint8Array[]): voi
   const origin = {};
   const undo = new Y.UndoManager(text, { trackedOrigins: new Set([origin]) });
   for (const update of updates) {
+    if (!fits(doc, update)) continue;
     Y.applyUpdate(doc, update, origin);
     undo.stopCapturing();
   }
   while (undo.undoStack.length > 0) undo.undo();
   undo.destroy();
+}
+
+/** Whether the document holds what the update builds upon. */
+function fits(doc: Y.Doc, update: Uint8Array): boolean {
+  const shape = scanTextUpdate(update);
+  return !('malformed' in shape) && continues(shape, (client) => Y.getState(doc.store, client));
 }
 
 /** The part of a delta that fits a text of `length`. */

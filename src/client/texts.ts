@@ -90,6 +90,11 @@ export class Texts {
     if (live) Y.applyUpdate(live.doc, update, REMOTE);
   }
 
+  /** Whether the block has a live document. */
+  isOpen(block: BlockId): boolean {
+    return this.#live.has(block);
+  }
+
   /** Forgets what was read of a block, when its updates changed by other ways. */
   forgetRuns(block: BlockId): void {
     this.#runs.delete(block);

@@ -30,6 +30,8 @@ export interface WorkingCopyOptions {
   readonly limits: () => Limits;
   /** Why nothing may be edited now; null: it may. */
   readonly locked: () => ClientCode | null;
+  /** Whether anybody listens to changes: else their summaries are not made. */
+  readonly heeded: () => boolean;
   readonly changed: (event: ChangeEvent) => void;
   readonly rejected: (event: RejectedEvent) => void;
   /** A change was sealed: it can be sent. */
@@ -170,7 +172,7 @@ export class WorkingCopy {
   #seal(): void {
     const { open, id } = this.replica;
     if (!open) return;
-    const ops = summaryOf(open.ops);
+    const ops = this.#options.heeded() ? summaryOf(open.ops) : [];
     const { n } = this.replica.seal()!;
     const touched = this.#touched;
     this.#touched = new Set();
@@ -184,12 +186,17 @@ export class WorkingCopy {
 
   /** Changes that continue the log where this copy is. Returns what it confirmed of mine. */
   receive(first: Seq, changes: readonly WireChange[]): Heard['confirmed'] {
-    const { touched, texts, foreign, confirmed } = this.replica.applyChanges(first, changes);
+    const { touched, texts, foreign, confirmed, voided } = this.replica.applyChanges(first, changes);
     this.children.update(touched, this.replica.view);
     for (const { block, update } of texts) this.texts.remote(block, update);
-    for (const { ops } of foreign)
-      for (const op of ops) if (op.op === 'insert') this.texts.forgetRuns(op.block);
-    if (foreign.length > 0) {
+    for (const block of voided) this.#resetText(block);
+    for (const op of foreign.flatMap(({ ops }) => ops)) {
+      if (op.op !== 'insert') continue;
+      // Someone else's block under an id that I had chosen too: my text for it is void.
+      if (this.texts.isOpen(op.block)) this.#resetText(op.block);
+      else this.texts.forgetRuns(op.block);
+    }
+    if (foreign.length > 0 && this.#options.heeded()) {
       const summaries = foreign.map(({ seq, change: { replica, author, n, at }, ops }): ChangeSummary => {
         return { seq, replica, author, n, at, ops: summaryOf(ops) };
       });
@@ -247,11 +254,17 @@ export class WorkingCopy {
     const confirmed = this.confirmTo(lastN);
     this.replica.outbox.continueAfter(lastN);
     if (this.#former) {
-      adoptTexts(this.replica, this.#former, this.texts.client, this.#bytesMax());
+      const lost = adoptTexts(this.replica, this.#former, this.texts.client, this.#bytesMax());
       for (const block of this.texts.resetAll()) this.#history.forgetText(block);
       this.#former = null;
+      this.#lost('missing', 'the log is another one and lacks what this text continued', lost);
     }
     return confirmed;
+  }
+
+  /** Hands edits back that can be kept no more. */
+  #lost(code: ClientCode, message: string, ops: readonly Op[]): void {
+    if (ops.length > 0) this.#options.rejected({ code, message, ops, texts: new Set() });
   }
 
   /** The server refused the stamps from change `n` on. */
@@ -289,10 +302,7 @@ export class WorkingCopy {
     }
     this.#show(dropped.touched);
     this.#options.rejected({ code, message, ops: dropped.ops, texts: dropped.texts });
-    if (dropped.lost.length > 0) {
-      const why = 'the block was made by a change that was refused';
-      this.#options.rejected({ code: 'gone', message: why, ops: dropped.lost, texts: new Set() });
-    }
+    this.#lost('gone', 'they stood on a change that was refused', dropped.lost);
     return true;
   }
 }

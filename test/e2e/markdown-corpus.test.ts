@@ -36,7 +36,9 @@ async function importAndRead(blocks: BlockJson[]): Promise<BlockJson> {
   const page = await writer.open(id, { create: 'blocks' });
   const refused: string[] = [];
   page.on('rejected', ({ code, message }) => refused.push(`${code}: ${message}`));
-  for (const block of blocks) page.insert(block);
+  page.transact(() => {
+    for (const block of blocks) page.insert(block);
+  });
   await page.whenSaved(30_000);
   expect(refused).toEqual([]);
   const copy = await reader.open(id);
