@@ -3,7 +3,7 @@
  * same ops that a client sends. Deterministic: the same arguments give the same bytes.
  */
 import * as Y from 'yjs';
-import { seededRandom } from '../../src/base/random.ts';
+import { type Random, randomBelow, seededRandom } from '../../src/base/random.ts';
 import { BlocksModel } from '../../src/document/blocks-model.ts';
 import { OrderKeys } from '../../src/document/order.ts';
 import { decodeOps, encodeOps, type Op, type OpDraft } from '../../src/document/ops.ts';
@@ -32,13 +32,39 @@ export function textUpdate(text: string, client: number): Uint8Array {
   return update;
 }
 
-const SENTENCE = 'The page is a tree of blocks and every block is somebody’s own words. ';
+const SYLLABLES = [
+  'ka',
+  'len',
+  'mi',
+  'tor',
+  'as',
+  'ved',
+  'ru',
+  'in',
+  'sol',
+  'be',
+  'da',
+  'prin',
+  'ot',
+  'es',
+  'ul',
+  'qua',
+];
+
+/** Words that nobody has written, so that a page packs about as well as prose and not like one repeated sentence. */
+function prose(characters: number, random: Random): string {
+  let text = '';
+  while (text.length < characters) {
+    for (let left = 1 + randomBelow(random, 4); left > 0; left--) text += SYLLABLES[randomBelow(random, SYLLABLES.length)];
+    text += ' ';
+  }
+  return text.slice(0, characters);
+} // prettier-ignore
 
 export function planPage(blocks: number, characters: number, seed = 1): PagePlan {
   const random = seededRandom(seed);
   const page = newId<PageId>(EPOCH_MS, random);
   const keys = new OrderKeys(random);
-  const text = SENTENCE.repeat(Math.ceil(characters / SENTENCE.length)).slice(0, characters);
   const client = random.uint32();
   const ids: BlockId[] = [];
   const drafts: OpDraft[] = [];
@@ -51,7 +77,7 @@ export function planPage(blocks: number, characters: number, seed = 1): PagePlan
     ids.push(block);
     const type = i % 50 === 0 ? 'heading_2' : 'paragraph';
     const parent = page as string as BlockId;
-    const update = characters > 0 ? textUpdate(text, client + i) : null;
+    const update = characters > 0 ? textUpdate(prose(characters, random), client + i) : null;
     drafts.push({ op: 'insert', block, parent, key, type, props: { color: 'default' }, text: update });
   }
   const bodies: Uint8Array[] = [];

@@ -82,7 +82,9 @@ function edits(options: SuiteOptions, plans: readonly PagePlan[]): { figures: Fi
     plans.forEach((plan, i) => figures.push(...rateFigures(`${kind}, ${plan.blocks.length} blocks`, ns[i]!)));
     // Of the fastest rounds: other work on the machine only ever adds.
     const ratio = Math.min(...ns[1]!) / Math.min(...ns[0]!);
-    notes.push(`${kind}: on ${LARGE} blocks it takes ${ratio.toFixed(2)} times what it takes on ${SMALL} (fastest rounds)`);
+    notes.push(
+      `${kind}: on ${LARGE} blocks it takes ${ratio.toFixed(2)} times what it takes on ${SMALL} (fastest rounds)`,
+    );
   }
   return { figures, notes };
 }
