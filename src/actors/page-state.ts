@@ -110,6 +110,8 @@ export class PageState {
 
   snapshotSaved(snapshot: CachedSnapshot): void {
     this.#snapshotUnderWay = false;
+    // An answer to the actor before this one: ours is as new, and the log before it is not held.
+    if (this.#snapshot && snapshot.seq <= this.#snapshot.seq) return;
     // A client just behind the new snapshot still gets changes: keep the log back to the one before.
     if (this.#snapshot) this.recent.trim(this.#snapshot.seq);
     this.#snapshot = snapshot;
