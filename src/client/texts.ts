@@ -100,12 +100,22 @@ export class Texts {
     this.#runs.delete(block);
   }
 
-  /** Everything may have changed, and nothing was lost: a newer snapshot of the same log. */
-  refreshAll(): void {
+  /**
+   * Everything may have changed: a newer snapshot of the same log. Returns the blocks whose documents hold text that is
+   * not held any more (mine, for a block that another made first): they must be reset.
+   */
+  refreshAll(): BlockId[] {
     this.#runs.clear();
+    const lost: BlockId[] = [];
     for (const [block, { doc }] of this.#live) {
-      for (const update of this.#hooks.updatesOf(block)) Y.applyUpdate(doc, update, REMOTE);
+      const updates = this.#hooks.updatesOf(block);
+      const held = updates.length === 0 ? null : Y.encodeStateVectorFromUpdate(Y.mergeUpdates([...updates]));
+      const clocks = held ? Y.decodeStateVector(held) : new Map<number, number>();
+      const own = Y.decodeStateVector(Y.encodeStateVector(doc));
+      if ([...own].some(([client, clock]) => clock > (clocks.get(client) ?? 0))) lost.push(block);
+      else for (const update of updates) Y.applyUpdate(doc, update, REMOTE);
     }
+    return lost;
   }
 
   /** What follows is written under a new Yjs client id. */

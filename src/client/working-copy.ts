@@ -218,7 +218,7 @@ export class WorkingCopy {
     this.children.reset(confirmed);
     const pending = [...view.all()].map(({ id }) => id);
     this.children.update(pending, view);
-    if (!this.#former) this.texts.refreshAll();
+    if (!this.#former) for (const block of this.texts.refreshAll()) this.#resetText(block);
     for (const id of pending) blocks.add(id);
     this.#options.changed({ local: false, changes: [], blocks });
   }
