@@ -79,7 +79,7 @@ describe('admitChange', () => {
   });
 
   test('n has no holes and begins at 1', () => {
-    expect([0, -1, 5, 100].map((n) => admit({ n }))).toEqual(new Array(4).fill('out_of_order'));
+    expect([0, -1, 5, 100].map((n) => admit({ n }))).toEqual(Array.from({ length: 4 }, () => 'out_of_order'));
     expect([0, 1, 2].map((n) => admit({ n, logged: undefined, queued: undefined }))).toEqual([
       'out_of_order',
       'accept',

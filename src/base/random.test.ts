@@ -20,7 +20,7 @@ describe('seededRandom', () => {
   });
 
   test('gives unsigned 32-bit integers, evenly over 16 classes, for neighbouring seeds too', () => {
-    const counts = new Array<number>(16).fill(0);
+    const counts = Array.from({ length: 16 }, () => 0);
     for (let seed = 0; seed < 200; seed++) {
       const random = seededRandom(seed);
       for (let i = 0; i < 400; i++) {

@@ -303,6 +303,35 @@ describe('Yjs client ids', () => {
   });
 });
 
+describe('housekeeping', () => {
+  const DAY_MS = 86_400_000;
+
+  test('purges what has been deleted for longer than it can be restored, and nothing else', () => {
+    start({ tombstoneDays: 30 });
+    const [old, fresh, below] = [blockId(1), blockId(2), blockId(3)];
+    const at = (ms: number, drafts: OpDraft[]) => model.apply(decode(drafts), stampOf(ms), ANN);
+    at(1, [insert(old), insert(fresh), insert(below, old), insert(blockId(4))]);
+    expect(model.dueHousekeeping(100 * DAY_MS)).toBeUndefined();
+    at(10 * DAY_MS, [{ op: 'delete', block: old }]);
+    at(20 * DAY_MS, [{ op: 'delete', block: fresh }]);
+    expect(model.dueHousekeeping(40 * DAY_MS)).toBeUndefined();
+    const body = model.dueHousekeeping(40 * DAY_MS + 1)!;
+    expect(body).toEqual(encodeOps([{ op: 'purge', blocks: [old] }]));
+    expect(model.apply(model.decode(body) as Op[], stampOf(41 * DAY_MS), ANN)).toEqual([]);
+    expect([old, below, fresh].map((id) => model.table.get(id) !== undefined)).toEqual([false, false, true]);
+    expect(model.dueHousekeeping(41 * DAY_MS)).toBeUndefined();
+  });
+
+  test('a block restored before the purge stays', () => {
+    start({ tombstoneDays: 30 });
+    model.apply(decode([insert(A), { op: 'delete', block: A }]), stampOf(1), ANN);
+    const body = model.dueHousekeeping(31 * DAY_MS)!;
+    model.apply(decode([{ op: 'restore', block: A }]), stampOf(2), ANN);
+    model.apply(model.decode(body) as Op[], stampOf(31 * DAY_MS), ANN);
+    expect(model.table.get(A)!.deleted).toBe(false);
+  });
+});
+
 test('a refusal leaves nothing behind: the same changes are let in as without it', () => {
   start({ blocksMax: 5, propsBytesMax: 1000, textBytesMax: 60 });
   const keys = keystrokes(7, 3);

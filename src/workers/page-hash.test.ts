@@ -13,7 +13,7 @@ const pages = Array.from({ length: 100_000 }, (_, i) => newId<PageId>(1_750_000_
 describe('shardOf', () => {
   test('is even within 10% for 1 to 16 shards', () => {
     for (let shards = 1; shards <= 16; shards++) {
-      const counts = new Array<number>(shards).fill(0);
+      const counts = Array.from({ length: shards }, () => 0);
       for (const page of pages) counts[shardOf(page, shards)]!++;
       const fair = pages.length / shards;
       for (const count of counts) expect(Math.abs(count - fair) / fair).toBeLessThan(0.1);
