@@ -29,10 +29,10 @@ interface Entry {
 const ENTRIES_MAX = 500;
 const CAPTURE_MS = 500;
 
-/** Every origin but the one of others' edits: editors bring origins of their own. */
-class LocalOrigins extends Set<unknown> {
-  override has(origin: unknown): boolean {
-    return origin !== REMOTE;
+/** All origins: editors bring their own. What others did is told apart by `captureTransaction`. */
+class AllOrigins extends Set<unknown> {
+  override has(): boolean {
+    return true;
   }
 }
 
@@ -78,7 +78,11 @@ export class History {
   /** Follows a live text. */
   attach(block: BlockId, text: Y.Text): void {
     // Own rules decide what is one entry, so Yjs's time is out of the game.
-    const manager = new Y.UndoManager(text, { trackedOrigins: new LocalOrigins(), captureTimeout: Infinity });
+    const manager = new Y.UndoManager(text, {
+      trackedOrigins: new AllOrigins(),
+      captureTransaction: (transaction) => transaction.origin !== REMOTE,
+      captureTimeout: Infinity,
+    });
     this.#managers.set(block, manager);
     text.doc!.on('beforeTransaction', (transaction) => {
       const capturing = this.#capturing;
