@@ -49,18 +49,16 @@ export class Editor {
     const { root } = this.#copy.replica.view;
     const parent = to.parent === undefined ? root : this.#existing(to.parent);
     this.#checkIds(block);
-    return this.#copy.transact(() => {
-      const siblings = this.#copy.children.of(parent);
-      const top = this.#insertOne(block, parent, siblings, this.#indexAfter(parent, siblings, to.after));
-      try {
-        this.#insertBelow(top, block.children ?? []);
-      } catch (error) {
-        // Half a subtree is nobody's wish: hidden, then told.
-        this.setDeleted(top, true);
-        throw error;
-      }
-      return top;
-    });
+    const siblings = this.#copy.children.of(parent);
+    const top = this.#insertOne(block, parent, siblings, this.#indexAfter(parent, siblings, to.after));
+    try {
+      this.#insertBelow(top, block.children ?? []);
+    } catch (error) {
+      // Half a subtree is nobody's wish: hidden, then told.
+      this.setDeleted(top, true);
+      throw error;
+    }
+    return top;
   }
 
   /** Not recursive: trees made by programs can be deep. */
@@ -114,18 +112,12 @@ export class Editor {
     const parent = to.parent === undefined ? view.get(block)!.parent : this.#existing(to.parent);
     if (parent === null || view.isWithin(parent, block)) throw new OctavoError('cycle');
     if (to.after === id) throw new OctavoError('gone', 'a block cannot stand behind itself');
-    this.#copy.transact(() => {
-      const stays = this.#copy.children.place(block)?.parent === parent;
-      const all = this.#copy.children.of(parent);
-      const siblings = stays ? all.filter((place) => place.id !== block) : all;
-      const { key, moves } = this.#placer.place(
-        parent,
-        siblings,
-        this.#indexAfter(parent, siblings, to.after),
-      );
-      this.#copy.edit({ op: 'move', block, parent, key });
-      this.#stepAside(parent, moves);
-    });
+    const stays = this.#copy.children.place(block)?.parent === parent;
+    const all = this.#copy.children.of(parent);
+    const siblings = stays ? all.filter((place) => place.id !== block) : all;
+    const { key, moves } = this.#placer.place(parent, siblings, this.#indexAfter(parent, siblings, to.after));
+    this.#copy.edit({ op: 'move', block, parent, key });
+    this.#stepAside(parent, moves);
   }
 
   /** Writes props (null removes one) and, if given, the type. */
