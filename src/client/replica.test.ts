@@ -323,7 +323,7 @@ function run(steps: readonly Step[], number: number, mode: 'plain' | 'refusals' 
   }
 }
 
-const RUNS = process.env['OCTAVO_TEST_LONG'] ? 20_000 : 80;
+const RUNS = process.env['OCTAVO_TEST_LONG'] ? 20_000 : 50;
 const stepArbitrary = fc.record({ who: fc.nat(2), what: fc.nat(SEEDED), a: fc.nat(1000), b: fc.nat(1000) });
 const steps = fc.array(stepArbitrary, { minLength: 20, maxLength: 120, size: 'max' });
 

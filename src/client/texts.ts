@@ -34,6 +34,8 @@ export class Texts {
   readonly #hooks: TextHooks;
   readonly #live = new Map<BlockId, LiveText>();
   readonly #runs = new Map<BlockId, readonly TextRun[]>();
+  /** Blocks that are read and edited by others in turn: reading them from their bytes each time would cost their whole text. */
+  readonly #watched = new Set<BlockId>();
   #client: number;
 
   constructor(random: Random, hooks: TextHooks) {
@@ -76,6 +78,7 @@ export class Texts {
   runs(block: BlockId): readonly TextRun[] {
     let runs = this.#runs.get(block);
     if (!runs) {
+      if (this.#watched.has(block)) this.open(block);
       const live = this.#live.get(block);
       runs = live ? runsOf(live.text) : readRuns(this.#hooks.updatesOf(block));
       this.#runs.set(block, runs);
@@ -85,7 +88,7 @@ export class Texts {
 
   /** Somebody else's edit has been applied. */
   remote(block: BlockId, update: Uint8Array): void {
-    this.#runs.delete(block);
+    if (this.#runs.delete(block)) this.#watched.add(block);
     const live = this.#live.get(block);
     if (live) Y.applyUpdate(live.doc, update, REMOTE);
   }
