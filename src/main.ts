@@ -59,11 +59,14 @@ async function start(
   stop: () => Promise<void>,
 ): Promise<RunningNode> {
   const { limits } = config;
+  // A key that cannot be used is said before anything is started.
+  const given = config.tokenKey && (await createTokenVerifier(config.tokenKey));
   const database = await openDatabase(config, log);
   undo.push(database.stop);
   const epoch = await prepareDatabase({ url: database.url, log });
-  const tokenKey = config.tokenKey ?? { kind: 'secret', secret: (await localSecret(config.dataDir, true))! };
-  const verify = await createTokenVerifier(tokenKey);
+  const verify =
+    given ??
+    (await createTokenVerifier({ kind: 'secret', secret: (await localSecret(config.dataDir, true))! }));
   const node = newId<NodeId>(systemClock.now(), systemRandom);
   const gateway = new Gateway({ clock: systemClock, log, limits, node, epoch, verify });
 

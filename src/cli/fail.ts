@@ -12,7 +12,7 @@ export class CommandError extends Error {
 
 /** Names of errors whose message is meant for people; others are bugs and show their stack. */
 const EXPECTED = new Set([
-  'CommandError', 'ConfigError', 'OctavoError', 'StoreError', 'EmbeddedPostgresError', 'DatabaseSettingsError',
+  'CommandError', 'ConfigError', 'TokenKeyError', 'OctavoError', 'StoreError', 'EmbeddedPostgresError', 'DatabaseSettingsError',
   'DatabaseTooNewError', 'TransportUnavailableError', 'ListenError',
 ]); // prettier-ignore
 

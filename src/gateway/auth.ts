@@ -36,7 +36,12 @@ export type TokenKey =
 const ASYMMETRIC = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 const USER_BYTES_MAX = 256;
 
-/** Rejects when the key itself is unusable: a mistake of configuration. */
+/** The configured key cannot be used; the message is for the operator. */
+export class TokenKeyError extends Error {
+  override readonly name = 'TokenKeyError';
+}
+
+/** Rejects with `TokenKeyError` when the key itself is unusable: a mistake of configuration. */
 export async function createTokenVerifier(key: TokenKey): Promise<VerifyToken> {
   if (key.kind === 'jwks') {
     const keys = createRemoteJWKSet(new URL(key.url), { timeoutDuration: 3000, cooldownDuration: 10_000 });
@@ -58,7 +63,7 @@ async function importPublicKey(pem: string) {
       // Not a key of this kind: the next is tried, and the last failure is ours to report.
     }
   }
-  throw new Error('JWT_PUBLIC_KEY is no public key in PEM form (SPKI) for RS256, ES256 or EdDSA');
+  throw new TokenKeyError('JWT_PUBLIC_KEY is no public key in PEM form (SPKI) for RS256, ES256 or EdDSA');
 }
 
 function verifier(verify: (token: string) => Promise<{ payload: JWTPayload }>): VerifyToken {

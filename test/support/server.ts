@@ -4,9 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
+import { randomBelow, systemRandom } from '../../src/base/random.ts';
 import { sleep } from '../../src/base/time.ts';
 import type { ServerFile } from '../../src/local-server.ts';
 import { createTestDatabase } from './database.ts';
@@ -58,7 +60,7 @@ export async function startServer({ env = {}, embedded = false }: ServerOptions 
     ...env,
   };
   if (!database) delete base['DATABASE_URL'];
-  let run = await launch(base, dataDir, env['SYNC_PORT'] ?? '0');
+  let run = await launch(base, dataDir, env['SYNC_PORT'] ?? String(await freePort()));
   const port = new URL(run.file.url).port;
   return {
     get url() {
@@ -97,6 +99,23 @@ interface Run {
   readonly file: ServerFile;
   readonly exited: Promise<number | null>;
   log(): string;
+}
+
+/**
+ * A port that nobody listens on, below the range that the system hands out by itself. Not 0: uWebSockets.js then binds
+ * without SO_REUSEADDR, and a restart on the same port would wait for a minute until the old connections are forgotten.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + randomBelow(systemRandom, 22_000);
+    const probe = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false));
+      probe.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    await new Promise((resolve) => probe.close(resolve));
+    if (isFree) return port;
+  }
 }
 
 /** The port may still be held for a moment by the one that was killed. */
