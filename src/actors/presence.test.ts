@@ -54,6 +54,15 @@ describe('Presence', () => {
     expect(presence.size).toBe(0);
   });
 
+  test('another user under the same replica id neither shows nor removes anything', () => {
+    set(1, 1, 'mine');
+    presence.takeDelta(PAGE);
+    const other = (bytes: Uint8Array | null) => presence.set(replicaId(1), userId('mallory'), 2, bytes);
+    expect([other(state('theirs')), other(null)]).toEqual([false, false]);
+    expect(presence.takeDelta(PAGE)).toBeUndefined();
+    expect(read(presence.full(PAGE))).toEqual({ user1: 'mine' });
+  });
+
   test('the goodbye of an old connection does not take away the replica’s new one', () => {
     set(1, 1, 'old');
     set(1, 2, 'new');

@@ -194,8 +194,8 @@ describe('what is refused', () => {
 describe('hostile bytes', () => {
   test('random bytes never throw', () => {
     const random = seededRandom(11);
-    for (let i = 0; i < 20_000; i++) scanTextUpdate(random.bytes(randomBelow(random, 40)));
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < 10_000; i++) scanTextUpdate(random.bytes(randomBelow(random, 40)));
+    for (let i = 0; i < 10_000; i++) {
       const bytes = random.bytes(randomBelow(random, 40) + 12);
       bytes.set([1, 1 + randomBelow(random, 3), 1, 0, 4 + randomBelow(random, 3), ...root]);
       scanTextUpdate(bytes);
@@ -207,7 +207,7 @@ describe('hostile bytes', () => {
     let taken = 0;
     for (let seed = 1; seed <= 60; seed++) {
       const log = editAtRandom(seed, 2, 12).map(({ update }) => update);
-      for (let i = 0; i < 250; i++) {
+      for (let i = 0; i < 120; i++) {
         const at = randomBelow(random, log.length);
         const mutated = mutate(log[at]!, random);
         const shape = scanTextUpdate(mutated);
@@ -219,14 +219,14 @@ describe('hostile bytes', () => {
         taken++;
       }
     }
-    expect(taken).toBeGreaterThan(1000);
+    expect(taken).toBeGreaterThan(400);
   });
 
   test('hand-made updates of any allowed shape that are let through are taken in whole', () => {
     const random = seededRandom(13);
     const below = (bound: number) => randomBelow(random, bound);
     let taken = 0;
-    for (let trial = 0; trial < 800; trial++) {
+    for (let trial = 0; trial < 400; trial++) {
       const before: Uint8Array[] = [];
       for (let i = 0; i < 8; i++) {
         const items = Array.from({ length: below(4) }, () => {
@@ -250,7 +250,7 @@ describe('hostile bytes', () => {
         taken++;
       }
     }
-    expect(taken).toBeGreaterThan(500);
+    expect(taken).toBeGreaterThan(250);
   }); // prettier-ignore
 
   /** Applies it, and does with the result what the server and its clients will do. */
