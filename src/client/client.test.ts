@@ -465,9 +465,11 @@ describe('the connection', () => {
     expect(stage.all('auth')).toEqual([]);
     await stage.clock.advance(16_000);
     expect(stage.all('auth').length).toBe(1);
+    await stage.clock.advance(3000);
     page.insert({ type: 'paragraph' });
     await settle();
     await stage.reject(1, 'expired', 300);
+    await stage.say({ kind: 'error', code: 'expired', message: '', retryAfterMs: null, ch: null });
     expect(stage.all('auth').length).toBe(2);
     await stage.clock.advance(301);
     expect(stage.all('change').map(({ n }) => n)).toEqual([1, 1]);

@@ -63,6 +63,8 @@ const SILENCE_MAX_MS = 30_000;
 /** Above this, pages hold back what they have. */
 const CONGESTED_BYTES = 1 << 20;
 const DRAIN_POLL_MS = 20;
+/** Many refusals for one expired token ask for one fresh token. */
+const RENEW_EVERY_MS = 2_000;
 
 const REFUSALS: { readonly [closeCode: number]: ClientCode } = {
   [CLOSE.unauthorized.code]: 'unauthorized',
@@ -86,6 +88,7 @@ export class Link {
   #heardAt: Millis = 0;
   #nextCh = 1;
   #beat: Timer | null = null;
+  #renewedAt: Millis = -Infinity;
 
   constructor(options: LinkOptions, handlers: LinkHandlers) {
     this.#options = options;
@@ -275,12 +278,16 @@ export class Link {
   /** Takes another token into use: in band when connected, else with the next connection. */
   setToken(token: TokenProvider): void {
     this.#token.set(token);
+    this.#renewedAt = -Infinity;
     if (this.#state.kind === 'open') this.renewToken();
     else this.start();
   }
 
   /** Fetches a fresh token and sends it in band. */
   renewToken(): void {
+    const now = this.#options.clock.monotonic();
+    if (now - this.#renewedAt < RENEW_EVERY_MS) return;
+    this.#renewedAt = now;
     this.#token.get().then(
       (token) => this.send({ kind: 'auth', token }),
       (error: unknown) =>
