@@ -45,7 +45,7 @@ export async function endToEnd(options: SuiteOptions): Promise<SuiteResult> {
       figures.push(...figuresOf(name, mode, rounds));
       notes.push(...notesOf(name, mode, rounds));
     }
-    await server.stop();
+    notes.push(...(await server.stop()));
   } finally {
     generator.stop();
     server.kill();

@@ -128,7 +128,7 @@ export async function largePage(options: SuiteOptions): Promise<SuiteResult> {
   try {
     for (const { page, bodies } of [pages.small, pages.large]) await makePage(server, page, bodies);
     const edited = await edits(options, database, server);
-    await server.stop();
+    edited.notes.push(...(await server.stop()));
     const opened = await openFigures(options, database, pages);
     const settings = {
       page: `${LARGE} blocks of ${CHARACTERS} characters; ${Math.round(opened.bytes / 1024)} KiB on the wire`,
