@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,7 +71,11 @@ export async function startServer(options: SuiteOptions, databaseUrl: string): P
       await rm(dataDir, { recursive: true, force: true });
       return code === 0 ? [] : [`the server did not stop in good order: exit code ${code}`];
     },
-    kill: () => void child.kill('SIGKILL'),
+    kill() {
+      if (child.exitCode !== null) return;
+      child.kill('SIGKILL');
+      rmSync(dataDir, { recursive: true, force: true });
+    },
   };
 }
 
