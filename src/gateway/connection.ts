@@ -4,8 +4,9 @@
  *      anonymous ──AUTH──▶ verifying ──ok──▶ ready ──HELLO──▶ ready with a replica
  *          └── 5 s, 16 KB ──▶ closed  └─ wrong token ─▶ closed
  */
-import type { TokenBucket } from '../base/token-bucket.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
 import type { PageId, ReplicaId, ShardIndex } from '../protocol/ids.ts';
+import { type Limits, SOCKET_RATES } from '../protocol/limits.ts';
 import type { Identity } from './auth.ts';
 import { Outbox } from './outbox.ts';
 import type { TransportSocket } from './transport.ts';
@@ -25,19 +26,32 @@ export interface OpenPage {
   readonly shard: ShardIndex;
 }
 
+/** What one socket may ask for in a second. A few bytes of SUBSCRIBE or SYNC cost as much as the page is large. */
+interface Rates {
+  readonly presence: TokenBucket;
+  readonly subscribe: TokenBucket;
+  readonly sync: TokenBucket;
+}
+
 export class Connection {
   readonly socket: TransportSocket;
-  readonly presenceRate: TokenBucket;
+  readonly rates: Rates;
   readonly outbox: Outbox;
   readonly pageByCh = new Map<number, OpenPage>();
   readonly #pages = new Set<PageId>();
   #lastCh = -1;
   state: ConnectionState;
 
-  constructor(socket: TransportSocket, presenceRate: TokenBucket, outboxBytesMax: number, now: number) {
+  constructor(socket: TransportSocket, limits: Limits, now: number) {
+    const { presencePerSecond, subscriptionsMax } = limits;
+    const { subscribesPerSecond, syncsPerSecond } = SOCKET_RATES;
     this.socket = socket;
-    this.presenceRate = presenceRate;
-    this.outbox = new Outbox(socket, outboxBytesMax);
+    this.rates = {
+      presence: new TokenBucket(presencePerSecond, presencePerSecond, now),
+      subscribe: new TokenBucket(subscribesPerSecond, subscriptionsMax + subscribesPerSecond, now),
+      sync: new TokenBucket(syncsPerSecond, syncsPerSecond, now),
+    };
+    this.outbox = new Outbox(socket, limits.outboxBytesMax);
     this.state = { tag: 'anonymous', since: now, bytes: 0 };
   }
 

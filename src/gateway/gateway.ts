@@ -90,8 +90,7 @@ export class Gateway {
   open(socket: TransportSocket, token: string | null): void {
     const { clock, limits } = this.#options;
     const now = clock.monotonic();
-    const rate = new TokenBucket(limits.presencePerSecond, limits.presencePerSecond, now);
-    const connection = new Connection(socket, rate, limits.outboxBytesMax, now);
+    const connection = new Connection(socket, limits, now);
     this.#connections.set(socket.id, connection);
     if (!this.#counts.openAddress(socket)) {
       return this.#replies.refuse(connection, 'too_many', 'too many sockets from this address', 'too_many');
@@ -158,10 +157,7 @@ export class Gateway {
       return this.#shards.post(open.shard, TO_SHARD.unsubscribe, connection.id, writeCh(head.ch));
     }
     if (head.kind === CLIENT_KIND.change) return this.#change(connection, state, open.shard, bytes);
-    if (head.kind === CLIENT_KIND.presence) {
-      const waitMs = connection.presenceRate.take(this.#options.clock.monotonic());
-      if (waitMs > 0) return this.#replies.error(connection, 'rate', 'presence comes too often', head.ch, waitMs);
-    }
+    if (!this.#inRate(connection, head.kind === CLIENT_KIND.presence ? 'presence' : 'sync', head.ch)) return;
     this.#shards.post(open.shard, TO_SHARD.frame, connection.id, bytes);
   } // prettier-ignore
 
@@ -193,6 +189,12 @@ export class Gateway {
     const message = 'the token has expired; send AUTH with a fresh one';
     this.#replies.send(connection, { kind: 'reject', ch, n, code: 'expired', message, retryAfterMs: null, replica });
   } // prettier-ignore
+
+  #inRate(connection: Connection, what: keyof Connection['rates'], ch: number): boolean {
+    const waitMs = connection.rates[what].take(this.#options.clock.monotonic());
+    if (waitMs > 0) this.#replies.error(connection, 'rate', `${what} comes too often`, ch, waitMs);
+    return waitMs === 0;
+  }
 
   #control(connection: Connection, state: Ready, bytes: Uint8Array): void {
     const message = decodeClientMessage(bytes);
@@ -249,6 +251,7 @@ export class Gateway {
     }
     const role = roleOn(identity.grants, page);
     if (!role) return this.#replies.error(connection, 'forbidden', 'the token does not grant this page', ch);
+    if (!this.#inRate(connection, 'subscribe', ch)) return;
     const shard = this.#shards.shardOf(page);
     connection.openPage(ch, page, shard);
     const record = writeSubscribeHead({ user: identity.user, role, replica: replica!, frame: bytes });

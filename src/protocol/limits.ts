@@ -56,6 +56,12 @@ export const WIRE = {
   changesBytes: 256 << 10,
 } as const;
 
+/**
+ * Frames of one socket, each second, whose few bytes can be answered by a whole page. Far above what a client that
+ * means well sends; of SUBSCRIBE, `subscriptionsMax` more may come at once.
+ */
+export const SOCKET_RATES = { subscribesPerSecond: 20, syncsPerSecond: 5 } as const;
+
 export const defaultLimits: Limits = Object.fromEntries(
   Object.entries(LIMIT_TABLE).map(([name, row]) => [name, row.value]),
 ) as Limits;

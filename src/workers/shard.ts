@@ -46,6 +46,7 @@ export interface ShardOptions {
 
 const SWEEP_MS = 1000;
 const DRAIN_POLL_MS = 10;
+const BATCH_BYTES = 4 << 20;
 
 export class Shard {
   readonly #options: ShardOptions;
@@ -226,7 +227,11 @@ export class Shard {
       epoch,
       log,
       counts: this.metrics.actors,
-      send: (connection, frame) => out.add(FROM_SHARD.send, connection, frame),
+      send: (connection, frame) => {
+        out.add(FROM_SHARD.send, connection, frame);
+        // Snapshots for a crowd leave in pieces: one batch of all would be copied each time it grows.
+        if (out.length > BATCH_BYTES) this.#options.emit(out.take());
+      },
       publish: (page, frame) => out.addPair(FROM_SHARD.publish, 0, this.#topic(page), frame),
       join: (connection, page) => out.add(FROM_SHARD.join, connection, this.#topic(page)),
       leave: (connection, page) => out.add(FROM_SHARD.leave, connection, this.#topic(page)),

@@ -99,6 +99,36 @@ describe('rates', () => {
   });
 });
 
+describe('what a few bytes can ask for', () => {
+  test('SYNC and SUBSCRIBE of one socket: past their rate refused, and writers are not kept waiting', async () => {
+    await limited({ SHARDS: '1', SUBSCRIPTIONS_MAX: '5' });
+    const { page } = await makePage(server);
+    const [writer, viewer] = [await editor(), await enter(server.url, await testToken('val', { grants: viewerOf(page) }))];
+    await writer.subscribe(1, page);
+    const filler = 'x'.repeat(60_000);
+    for (let i = 0; i < 40; i++) await writer.write(1, page, [{ op: 'update', block: page as never, props: { filler, i }, type: null }]);
+    await viewer.subscribe(1, page);
+    for (let i = 0; i < 2000; i++) viewer.send({ kind: 'sync', ch: 1, since: 0 as never });
+    const started = performance.now();
+    await writer.write(1, page, [insert(page)]);
+    expect(performance.now() - started).toBeLessThan(3000);
+    const refused = await viewer.next('error');
+    expect(refused).toMatchObject({ code: 'rate', ch: 1 });
+    expect(refused.retryAfterMs).toBeGreaterThan(0);
+    await viewer.close();
+
+    const other = await enter(server.url, await testToken('val', { grants: viewerOf(page) }));
+    for (let ch = 1; ch <= 100; ch++) {
+      other.ask(ch, page);
+      other.send({ kind: 'unsubscribe', ch });
+    }
+    const told = await other.take('a refusal', (m): m is ServerMessage & { kind: 'error' } => m.kind === 'error' && m.code === 'rate');
+    expect(told.ch).toBeGreaterThanOrEqual(26);
+    await writer.write(1, page, [insert(page)]);
+    await Promise.all([writer.close(), other.close()]);
+  }); // prettier-ignore
+});
+
 describe('sockets', () => {
   test('of one user, and of one address: closed with “come back later”', async () => {
     await limited({ USER_SOCKETS_MAX: '2', ADDRESS_SOCKETS_MAX: '4' });
