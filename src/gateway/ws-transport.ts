@@ -6,15 +6,18 @@
  * A frame's bytes are copied once per `send` or `publish`: Node.js keeps a reference to what the kernel did not take,
  * and the port lets the caller reuse the bytes.
  */
-import { createServer, STATUS_CODES } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
-import type { WebSocket } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { Log } from '../base/log.ts';
-import { systemClock } from '../base/time.ts';
-import type { Timer } from '../base/time.ts';
+import { systemClock, type Timer } from '../base/time.ts';
 import {
   closeReason,
   DroppedSockets,
