@@ -6,33 +6,16 @@
  * A frame's bytes are copied once per `send` or `publish`: Node.js keeps a reference to what the kernel did not take,
  * and the port lets the caller reuse the bytes.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import { createServer, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Log } from '../base/log.ts';
 import { systemClock, type Timer } from '../base/time.ts';
-import {
-  closeReason,
-  DroppedSockets,
-  guardHandlers,
-  ListenError,
-  nextSocketId,
-  plainAddress,
-} from './transport.ts';
-import type {
-  SendResult,
-  Transport,
-  TransportHandlers,
-  TransportLimits,
-  TransportSocket,
-} from './transport.ts';
+import { closeReason, DroppedSockets, guardHandlers, ListenError } from './transport.ts';
+import { nextSocketId, plainAddress, type SendResult, type Transport } from './transport.ts';
+import type { TransportHandlers, TransportLimits, TransportSocket } from './transport.ts';
 
 /** Time for a request's head, body and everything before the upgrade: slow senders must not hold connections. */
 const requestTimeoutMs = 10_000;
