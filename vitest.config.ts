@@ -1,12 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
+const common = { testTimeout: 120_000, hookTimeout: 60_000 };
+const unit = ['src/**/*.test.ts', 'test/tidy.test.ts', 'test/contracts/**/*.test.ts'];
+/** These run the built server. */
+const endToEnd = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    globalSetup: ['test/support/build.ts'],
     // Two workers: the integration files start servers of their own, and the machine may be small.
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 60_000,
+    projects: [
+      { test: { ...common, name: 'unit', include: unit } },
+      { test: { ...common, name: 'end-to-end', include: endToEnd, globalSetup: ['test/support/build.ts'] } },
+    ],
   },
 });

@@ -102,7 +102,7 @@ export function buildModel({ page, bodies }: PagePlan): BlocksModel {
   const model = new BlocksModel(page, defaultLimits);
   bodies.forEach((body, i) => {
     const ops = decoded(body);
-    must(model.admit(ops, AUTHOR) === undefined, 'the page is within the limits');
+    must(model.admit(ops, stampAt(i), AUTHOR) === undefined, 'the page is within the limits');
     must(model.apply(ops, stampAt(i), AUTHOR).length === 0, 'every op has an effect');
     model.resetQueue([]);
   });

@@ -57,8 +57,9 @@ function editNs(model: BlocksModel, changes: readonly Op[][]): number {
   collectGarbage();
   const ms = timed(() => {
     for (let i = 0; i < changes.length; i++) {
-      if (model.admit(changes[i]!, AUTHOR)) refused++;
-      without += model.apply(changes[i]!, stampAt(1000 + i), AUTHOR).length;
+      const stamp = stampAt(1000 + i);
+      if (model.admit(changes[i]!, stamp, AUTHOR)) refused++;
+      without += model.apply(changes[i]!, stamp, AUTHOR).length;
       model.resetQueue([]);
     }
   });

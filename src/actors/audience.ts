@@ -35,10 +35,14 @@ export class Audience {
     this.#subscribers.set(subscriber.connection, subscriber);
   }
 
-  /** From here on the page's topic brings everything: the instruction stands in the shard's stream at this point. */
-  joinTopic({ connection }: Subscriber): void {
+  /** Everybody's presence, for one who just came. */
+  introduce({ connection }: Subscriber): void {
     const everyone = this.#presence.full(this.#page);
     if (everyone) this.#world.send(connection, everyone);
+  }
+
+  /** From here on the page's topic brings everything: the instruction stands in the shard's stream at this point. */
+  joinTopic({ connection }: Subscriber): void {
     this.#world.join(connection, this.#page);
   }
 
@@ -114,11 +118,11 @@ export class Audience {
       this.#send(connection, { kind: 'reject', ch, n, code, message, retryAfterMs, replica });
   }
 
-  notify(connection: number, n: number, notices: readonly OpNotice[]): void {
+  notify(connection: number, n: number, replica: ReplicaId, notices: readonly OpNotice[]): void {
     const ch = this.#subscribers.get(connection)?.ch;
     for (const { opIndex, code } of notices) {
       this.#world.counts.notice(code);
-      if (ch !== undefined) this.#send(connection, { kind: 'notice', ch, n, code, opIndex });
+      if (ch !== undefined) this.#send(connection, { kind: 'notice', ch, n, code, opIndex, replica });
     }
   }
 

@@ -15,17 +15,24 @@ import type { Log } from '../base/log.ts';
 import type { AppendBatch, LogEntry, LogStore } from '../persistence/log-store.ts';
 import type { PageId, Seq } from '../protocol/ids.ts';
 
-export interface CommitLoopOptions {
+/** `owner` is who asked: an answer that comes after its end must not reach the one that took its place. */
+export interface OwnedBatch<Owner> {
+  readonly owner: Owner;
+  readonly known: Seq;
+  readonly changes: AppendBatch['changes'];
+}
+
+export interface CommitLoopOptions<Owner> {
   readonly store: LogStore;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   /** What a page wants appended now; undefined if it has nothing, or waits for an answer. */
-  takeBatch(page: PageId): { known: Seq; changes: AppendBatch['changes'] } | undefined;
-  appended(page: PageId): void;
+  takeBatch(page: PageId): OwnedBatch<Owner> | undefined;
+  appended(owner: Owner): void;
   /** The outcome for this page is unknown or negative: it will ask to settle. */
-  unsettled(page: PageId): void;
-  settled(page: PageId, entries: LogEntry[], closed: boolean): void;
+  unsettled(owner: Owner): void;
+  settled(owner: Owner, entries: LogEntry[], closed: boolean): void;
   /** Called after answers were given, so that what they caused can be sent at once. */
   turnEnded(): void;
   batchDone(pages: number, changes: number, ms: number, ok: boolean): void;
@@ -38,14 +45,14 @@ const READ_BYTES = 8 << 20;
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 2000;
 
-export class CommitLoop {
-  readonly #options: CommitLoopOptions;
+export class CommitLoop<Owner> {
+  readonly #options: CommitLoopOptions<Owner>;
   readonly #dirty = new Set<PageId>();
   #inFlight = false;
   #pagesMax = PAGES_MAX;
   #failures = 0;
 
-  constructor(options: CommitLoopOptions) {
+  constructor(options: CommitLoopOptions<Owner>) {
     this.#options = options;
   }
 
@@ -57,19 +64,21 @@ export class CommitLoop {
   pump(): void {
     if (this.#inFlight || this.#dirty.size === 0) return;
     const batches: AppendBatch[] = [];
+    const owners: Owner[] = [];
     let changes = 0;
     for (const page of this.#dirty) {
       this.#dirty.delete(page);
       const batch = this.#options.takeBatch(page);
       if (!batch) continue;
-      batches.push({ page, ...batch });
+      batches.push({ page, known: batch.known, changes: batch.changes });
+      owners.push(batch.owner);
       changes += batch.changes.length;
       if (batches.length >= this.#pagesMax || changes >= CHANGES_MAX) break;
     }
-    if (batches.length > 0) void this.#append(batches, changes);
+    if (batches.length > 0) void this.#append(batches, owners, changes);
   }
 
-  async #append(batches: AppendBatch[], changes: number): Promise<void> {
+  async #append(batches: AppendBatch[], owners: Owner[], changes: number): Promise<void> {
     const { store, clock, log, batchDone } = this.#options;
     this.#inFlight = true;
     const started = clock.monotonic();
@@ -86,19 +95,19 @@ export class CommitLoop {
     }
     batchDone(batches.length, changes, clock.monotonic() - started, appended !== undefined);
     this.#inFlight = false;
-    for (const { page } of batches) {
-      if (appended?.has(page)) this.#options.appended(page);
-      else this.#options.unsettled(page);
-    }
+    batches.forEach(({ page }, i) => {
+      if (appended?.has(page)) this.#options.appended(owners[i]!);
+      else this.#options.unsettled(owners[i]!);
+    });
     this.#options.turnEnded();
   }
 
   /** Reads the log after `known` until that succeeds, then answers `settled`. */
-  settle(page: PageId, known: Seq): void {
-    void this.#settle(page, known);
+  settle(page: PageId, known: Seq, owner: Owner): void {
+    void this.#settle(page, known, owner);
   }
 
-  async #settle(page: PageId, known: Seq): Promise<void> {
+  async #settle(page: PageId, known: Seq, owner: Owner): Promise<void> {
     const { clock, random, log } = this.#options;
     for (let attempt = 0; ; attempt++) {
       // After failures even the first read waits: a database that is going down is not to be hammered.
@@ -108,7 +117,7 @@ export class CommitLoop {
       }
       try {
         const { entries, closed } = await this.#readAll(page, known);
-        this.#options.settled(page, entries, closed);
+        this.#options.settled(owner, entries, closed);
         this.#options.turnEnded();
         return;
       } catch (error) {

@@ -38,6 +38,7 @@ export class CommitPipeline {
   #closed: boolean;
   #phase: 'idle' | 'committing' | 'settling' = 'idle';
   #settleWanted = false;
+  #readsBegun = 0;
 
   constructor(page: PageId, world: ActorWorld, state: PageState, audience: Audience, closed: boolean) {
     this.#page = page;
@@ -107,7 +108,7 @@ export class CommitPipeline {
     if (isMalformed(decoded)) {
       return this.#audience.reject(connection, n, replica, { code: 'malformed', message: decoded.malformed });
     }
-    const refusal = model.admit(decoded, author);
+    const refusal = model.admit(decoded, { ms: hlc.ms, counter: hlc.counter, replica }, author);
     if (refusal) {
       this.#resetModelQueue();
       return this.#audience.reject(connection, n, replica, refusal);
@@ -149,7 +150,10 @@ export class CommitPipeline {
 
   #resetModelQueue(): void {
     this.#state.model.resetQueue(
-      this.#queue.all.map(({ decoded, change }) => ({ decoded, author: change.author })),
+      this.#queue.all.map(({ decoded, change }) => {
+        const { hlcMs: ms, hlcCounter: counter, replica, author } = change;
+        return { decoded, stamp: { ms, counter, replica }, author };
+      }),
     );
   }
 
@@ -170,7 +174,7 @@ export class CommitPipeline {
     const told: LogEntry[] = [];
     for (const { change, decoded, connection, since } of this.#queue.commit()) {
       const entry: LogEntry = { ...change, seq: seq(this.#state.head + 1) };
-      this.#audience.notify(connection, entry.n, this.#state.apply(entry, decoded, now));
+      this.#audience.notify(connection, entry.n, entry.replica, this.#state.apply(entry, decoded, now));
       counts.commitMs(monotonic - since);
       told.push(entry);
     }
@@ -198,12 +202,24 @@ export class CommitPipeline {
     this.settle();
   }
 
-  /** Reads the log after our head; after the commit under way, if there is one. */
-  settle(): void {
-    this.#settleWanted = this.#phase === 'committing';
-    if (this.#phase !== 'idle') return;
+  /**
+   * Reads the log after our head: now, or when the commit or the read under way is answered. Returns the number of the
+   * read that begins after this call; `settledReads` reaches it when it has been answered.
+   */
+  settle(): number {
+    if (this.#phase !== 'idle') {
+      this.#settleWanted = true;
+      return this.#readsBegun + 1;
+    }
+    this.#settleWanted = false;
     this.#phase = 'settling';
     this.#world.settle(this.#page, this.#state.head);
+    return ++this.#readsBegun;
+  }
+
+  /** How many reads of the log have been answered. */
+  get settledReads(): number {
+    return this.#readsBegun - (this.#phase === 'settling' ? 1 : 0);
   }
 
   /** The log after our head: applies it, then takes out of the queue what is there or can no longer follow. */

@@ -30,11 +30,11 @@ export function sendCatchUp(
     for (let part = 0; part < parts; part++) {
       const bytes = body.subarray(part * WIRE.snapshotPartBytes, (part + 1) * WIRE.snapshotPartBytes);
       const encoding = ENCODING.zlib;
-      world.send(
+      world.sendBulk(
         connection,
         encodeServerMessage({ kind: 'snapshot', ch, seq, encoding, part, parts, bytes }),
       );
     }
   }
-  for (const frame of changesFrames(page, entries)) world.send(connection, frame);
+  for (const frame of changesFrames(page, entries)) world.sendBulk(connection, frame);
 }

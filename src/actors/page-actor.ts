@@ -31,8 +31,8 @@ interface Live {
   readonly tag: 'live';
   readonly state: PageState;
   readonly commits: CommitPipeline;
-  /** Subscribers whose position is ahead of ours: answered when the log has been read. */
-  ahead: SubscribeRequest[];
+  /** Subscribers whose position is ahead of ours, each with the read of the log after which it is answered. */
+  ahead: { readonly request: SubscribeRequest; readonly read: number }[];
 }
 
 type State = Loading | Live | { readonly tag: 'gone' };
@@ -119,6 +119,12 @@ export class PageActor {
     }
   }
 
+  /** Those who asked for the page and have no answer yet. */
+  get #waiting(): SubscribeRequest[] {
+    if (this.#state.tag === 'loading') return this.#state.waiting;
+    return this.#state.tag === 'live' ? this.#state.ahead.map(({ request }) => request) : [];
+  }
+
   get #live(): Live | undefined {
     return this.#state.tag === 'live' ? this.#state : undefined;
   }
@@ -170,8 +176,8 @@ export class PageActor {
 
   /** Takes the page out of memory and tells everyone on it; nothing that was acknowledged is lost by that. */
   #die(code: Code, message: string, retryAfterMs: number | null): void {
-    const waiting = this.#state.tag === 'loading' ? this.#state.waiting : (this.#live?.ahead ?? []);
-    for (const { subscriber } of waiting) this.#audience.refuse(subscriber, code, message, retryAfterMs);
+    for (const { subscriber } of this.#waiting)
+      this.#audience.refuse(subscriber, code, message, retryAfterMs);
     this.#audience.refuseAll(code, message, retryAfterMs);
     this.#state = { tag: 'gone' };
   }
@@ -197,8 +203,8 @@ export class PageActor {
     const since = epoch === null || epoch === this.#world.epoch ? request.since : null;
     if (since !== null && since > live.state.head) {
       // The client has seen more than this copy: read the log before answering.
-      live.ahead.push(request);
-      return live.commits.settle();
+      live.ahead.push({ request, read: live.commits.settle() });
+      return;
     }
     this.#join(live, subscriber, since);
   }
@@ -206,9 +212,9 @@ export class PageActor {
   #joinAhead(): void {
     const live = this.#live;
     if (!live) return;
-    const waiting = live.ahead;
-    live.ahead = [];
-    for (const { subscriber, since } of waiting) {
+    const answered = live.ahead.filter(({ read }) => read <= live.commits.settledReads);
+    live.ahead = live.ahead.filter(({ read }) => read > live.commits.settledReads);
+    for (const { subscriber, since } of answered.map(({ request }) => request)) {
       // Still ahead after reading the log: a position of another incarnation. It gets the page anew.
       this.#join(live, subscriber, since !== null && since <= live.state.head ? since : null);
     }
@@ -221,6 +227,8 @@ export class PageActor {
     const { head } = state;
     const { epoch } = this.#world;
     this.#world.send(connection, encodeServerMessage({ kind: 'subscribed', ch, role, head, lastN, epoch }));
+    // Before the bulk, which may wait: a list that comes late would undo what was shown since.
+    this.#audience.introduce(subscriber);
     sendCatchUp(this.#world, this.page, subscriber, state.catchUp(since));
     this.#audience.joinTopic(subscriber);
   }
@@ -229,7 +237,7 @@ export class PageActor {
     const others = (request: SubscribeRequest) => request.subscriber.connection !== connection;
     if (this.#state.tag === 'loading') this.#state.waiting = this.#state.waiting.filter(others);
     else if (this.#state.tag === 'live') {
-      this.#state.ahead = this.#state.ahead.filter(others);
+      this.#state.ahead = this.#state.ahead.filter(({ request }) => others(request));
       this.#audience.remove(connection);
       if (this.#audience.size === 0) this.#idleSince = this.#world.clock.monotonic();
     }
@@ -237,10 +245,9 @@ export class PageActor {
 
   /** A fresh token, or a revoked grant: null takes the page away. */
   #setRole(connection: number, role: Role | null): void {
-    const waiting = this.#state.tag === 'loading' ? this.#state.waiting : (this.#live?.ahead ?? []);
     const subscriber =
       this.#audience.get(connection) ??
-      waiting.find((one) => one.subscriber.connection === connection)?.subscriber;
+      this.#waiting.find((one) => one.subscriber.connection === connection)?.subscriber;
     if (!subscriber) return;
     if (role !== null) return this.#audience.setRole(subscriber, role);
     this.#unsubscribe(connection);

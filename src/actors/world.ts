@@ -79,6 +79,8 @@ export interface ActorWorld {
   readonly log: Log;
   readonly counts: ActorCounts;
   send(connection: number, frame: Uint8Array): void;
+  /** Like `send`, for what may be large: a joiner's snapshot and tail. Waits, in its order, while the reader is slow. */
+  sendBulk(connection: number, frame: Uint8Array): void;
   /** To every socket that joined the page's topic. */
   publish(page: PageId, frame: Uint8Array): void;
   join(connection: number, page: PageId): void;

@@ -52,6 +52,9 @@ const FOR_ALL: ReadonlySet<string> = new Set(['forbidden', 'page_closed', 'unaut
 
 type Of<Kind extends ServerMessage['kind']> = Extract<ServerMessage, { kind: Kind }>;
 
+/** Codes that a page which is open meets only for its presence (docs/protocol.md, part 10). */
+const ABOUT_PRESENCE = new Set<string>(['too_large', 'not_yours', 'malformed']);
+
 export class Subscription {
   readonly #page: PageId;
   readonly #link: Link;
@@ -221,6 +224,8 @@ export class Subscription {
   #failed({ code, message, retryAfterMs }: Of<'error'>): void {
     if (code === 'expired') this.#link.renewToken();
     if (code === 'rate' && this.isLive) return this.#wait(retryAfterMs);
+    // Of a presence state that was not taken: the page stays open. (The SDK keeps within the limits by itself.)
+    if (this.isLive && ABOUT_PRESENCE.has(code)) return;
     const lostTrack = code === 'not_open' || code === 'already_open';
     if (codeClass(code) !== 'final' || lostTrack) return this.#again(retryAfterMs ?? this.#backoff());
     this.refuse(new OctavoError(code, message));

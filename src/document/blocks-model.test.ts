@@ -6,10 +6,11 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import * as Y from 'yjs';
 import { blockId, PAGE, ROOT, stampOf, userId } from '../../test/support/pages.ts';
 import type { JsonValue } from '../base/json.ts';
-import type { BlockId, UserId } from '../protocol/ids.ts';
+import type { BlockId } from '../protocol/ids.ts';
 import { defaultLimits, type Limits } from '../protocol/limits.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
 import { BlocksModel } from './blocks-model.ts';
+import type { QueuedOps } from './model.ts';
 import { encodeOps, type Op, type OpDraft } from './ops.ts';
 
 const [ANN, BOB] = [userId('ann'), userId('bob')];
@@ -17,7 +18,7 @@ const [A, B] = [blockId(1), blockId(2)];
 
 let model: BlocksModel;
 let at: number;
-let queued: { decoded: Op[]; author: UserId }[];
+let queued: QueuedOps<Op[]>[];
 
 function start(limits: Partial<Limits> = {}): void {
   model = new BlocksModel(PAGE, { ...defaultLimits, ...limits });
@@ -31,15 +32,16 @@ const decode = (drafts: OpDraft[]) => model.decode(encodeOps(drafts)) as Op[];
 /** Offers a change as the actor does: kept in the queue when let in, else the queue is told anew. */
 function offer(drafts: OpDraft[], author = ANN): string {
   const decoded = decode(drafts);
-  const refusal = model.admit(decoded, author);
-  if (!refusal) queued.push({ decoded, author });
+  const stamp = stampOf(++at);
+  const refusal = model.admit(decoded, stamp, author);
+  if (!refusal) queued.push({ decoded, stamp, author });
   else model.resetQueue(queued);
   return refusal?.code ?? 'ok';
 }
 
 /** The first `count` queued changes are in the log. */
 function commit(count = queued.length) {
-  const notices = queued.splice(0, count).map(({ decoded, author }) => model.apply(decoded, stampOf(++at), author));
+  const notices = queued.splice(0, count).map(({ decoded, stamp, author }) => model.apply(decoded, stamp, author));
   model.resetQueue(queued);
   return notices.flat().map(({ opIndex, code }) => [opIndex, code]);
 } // prettier-ignore
@@ -82,7 +84,7 @@ describe('shape', () => {
     expect(offer([update(A, {}), update(A, {}), update(A, {})])).toBe('too_large');
     expect(offer([{ op: 'purge', blocks: [A] }])).toBe('unsupported');
     const unknown = model.decode(new MsgpackWriter().array(1).array(2).int(99).id(A).take()) as Op[];
-    expect(model.admit(unknown, ANN)?.code).toBe('unsupported');
+    expect(model.admit(unknown, stampOf(1), ANN)?.code).toBe('unsupported');
     expect(model.apply(unknown, stampOf(1), ANN)).toEqual([]);
   });
 
@@ -129,15 +131,23 @@ describe('depth', () => {
     expect(offer([move(blockId(12), blockId(3))])).toBe('ok');
   });
 
-  test('concurrent moves that go past it together are survived', () => {
+  test('moves in the queue count: two that go past it together are not both let in', () => {
+    start({ depthMax: 4 });
     expect(offer([...chain(1, 2), ...chain(11, 2), ...chain(21, 2)])).toBe('ok');
     commit();
-    expect([offer([move(blockId(11), blockId(2))]), offer([move(blockId(21), blockId(12))])]).toEqual(['ok', 'ok']);
+    expect([offer([move(blockId(11), blockId(2))]), offer([move(blockId(21), blockId(12))])]).toEqual(['ok', 'too_large']);
     expect(commit()).toEqual([]);
-    expect(model.table.depth(blockId(22))).toBe(6);
-    expect(offer([insert(blockId(30), blockId(22))])).toBe('too_large');
-    expect(offer([move(blockId(21), ROOT)])).toBe('ok');
   }); // prettier-ignore
+
+  test('chains that are inserted and hung below each other in one change stay within it', () => {
+    start({ depthMax: 8 });
+    expect(offer(chain(1, 6))).toBe('ok');
+    expect(offer([...chain(11, 6), move(blockId(11), blockId(6))])).toBe('too_large');
+    commit();
+    expect(offer([...chain(21, 6), move(blockId(21), blockId(6))])).toBe('too_large');
+    expect(offer([...chain(31, 2), move(blockId(31), blockId(6))])).toBe('ok');
+  });
+  // prettier-ignore
 });
 
 describe('the bytes of props', () => {

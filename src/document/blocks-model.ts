@@ -10,7 +10,7 @@ import { MsgpackReader } from '../protocol/msgpack-reader.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
 import { BlockTable, isNotice } from './blocks.ts';
 import type { Stamp } from './hlc.ts';
-import type { DocumentModel, OpNotice, Refusal } from './model.ts';
+import type { DocumentModel, OpNotice, QueuedOps, Refusal } from './model.ts';
 import { decodeOps, encodeOps, type Op, type PropWrite, type TextWrite } from './ops.ts';
 import { decodeSnapshot, encodeSnapshot, MODEL_VERSION } from './snapshot.ts';
 import { continues } from './text-update.ts';
@@ -20,8 +20,6 @@ const PURGED_AT_ONCE_MAX = 10_000;
 
 /** What queued changes will add to one block, as far as later checks ask. */
 interface QueuedBlock {
-  /** Set when the queue inserts this block. */
-  depth: number | undefined;
   textBytes: number;
   /** What the queue's writes add to the bytes of all props, and the bytes of each as its last write leaves it. */
   propsBytes: number;
@@ -32,16 +30,21 @@ interface QueuedBlock {
 export class BlocksModel implements DocumentModel<Op[]> {
   readonly version = MODEL_VERSION;
   readonly table: BlockTable;
+  readonly #page: PageId;
   readonly #limits: Limits;
   readonly #ownerByYjsClient: Map<number, UserId>;
+  /** The page as it will be when the queue is in the log: state with the queue's structure over it. */
+  #ahead: BlockTable;
   #queued = new Map<BlockId, QueuedBlock>();
   #queuedInserts = 0;
   readonly #queuedOwners = new Map<number, UserId>();
 
   /** Throws `MsgpackError` when a stored snapshot is of another shape. */
   constructor(page: PageId, limits: Limits, stored?: { snapshot: Uint8Array; private: Uint8Array }) {
+    this.#page = page;
     this.#limits = limits;
     this.table = stored ? decodeSnapshot(page, stored.snapshot) : new BlockTable(page);
+    this.#ahead = new BlockTable(page, this.table);
     this.#ownerByYjsClient = stored ? decodePrivate(stored.private) : new Map();
   }
 
@@ -53,7 +56,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
    * Checks every op, then records them all. A change is let in whole or not at all: what earlier ops of it recorded
    * before a later one is refused is taken back by `resetQueue`, which the actor calls on every refusal of this kind.
    */
-  admit(ops: Op[], author: UserId): Refusal | undefined {
+  admit(ops: Op[], stamp: Stamp, author: UserId): Refusal | undefined {
     if (ops.length === 0) return { code: 'malformed', message: 'a change without ops' };
     if (ops.length > this.#limits.opsPerChangeMax) {
       return tooLarge(`${ops.length} ops in one change; at most ${this.#limits.opsPerChangeMax}`);
@@ -61,6 +64,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
     for (const op of ops) {
       const refusal = this.#admitOp(op, author);
       if (refusal) return refusal;
+      if (op.op !== 'text') this.#ahead.apply(op, stamp);
     }
     return undefined;
   }
@@ -87,35 +91,25 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #queuedBlock(id: BlockId): QueuedBlock {
     let block = this.#queued.get(id);
     if (!block) {
-      block = { depth: undefined, textBytes: 0, propsBytes: 0, propBytes: new Map(), clocks: new Map() };
+      block = { textBytes: 0, propsBytes: 0, propBytes: new Map(), clocks: new Map() };
       this.#queued.set(id, block);
     }
     return block;
   }
 
-  /** Levels above a block in state or queue; `undefined` where there is no such block. */
-  #depth(id: BlockId): number | undefined {
-    return this.table.get(id) ? this.table.depth(id) : this.#queued.get(id)?.depth;
-  }
-
   #admitInsert(op: Op & { op: 'insert' }, author: UserId): Refusal | undefined {
     const notYours = op.text ? this.#admitOwner(op.text, author) : undefined;
     // A block that is there already: the op will have no effect, and its sender is told `exists`.
-    if (notYours || this.#depth(op.block) !== undefined) return notYours;
+    if (notYours || this.#ahead.get(op.block)) return notYours;
     if (this.table.size + this.#queuedInserts >= this.#limits.blocksMax) {
       return tooLarge(`the page holds ${this.#limits.blocksMax} blocks already`);
     }
     this.#queuedInserts++;
-    const parentDepth = this.#depth(op.parent);
     // An unknown parent is no refusal: the op will have no effect, and its sender is told `gone`.
-    if (parentDepth !== undefined) {
-      if (parentDepth + 1 > this.#limits.depthMax) return this.#tooDeep();
-      this.#queuedBlock(op.block).depth = parentDepth + 1;
-    }
-    return (
-      this.#admitProps(op.block, op.props) ??
-      (op.text ? this.#admitText(op.block, op.text, author) : undefined)
-    );
+    if (!this.#ahead.get(op.parent)) return this.#admitProps(op.block, op.props);
+    if (this.#ahead.depth(op.parent) + 1 > this.#limits.depthMax) return this.#tooDeep();
+    const refusal = this.#admitProps(op.block, op.props);
+    return refusal ?? (op.text ? this.#admitFittingText(op.block, op.text) : undefined);
   }
 
   #tooDeep(): Refusal {
@@ -123,10 +117,10 @@ export class BlocksModel implements DocumentModel<Op[]> {
   }
 
   #admitMove(op: Op & { op: 'move' }): Refusal | undefined {
-    const parentDepth = this.#depth(op.parent);
-    if (parentDepth === undefined || !this.table.get(op.block)) return undefined;
-    const room = this.#limits.depthMax - parentDepth - 1;
-    return room < 0 || this.table.height(op.block, room + 1) > room ? this.#tooDeep() : undefined;
+    const ahead = this.#ahead;
+    if (!ahead.get(op.block) || !ahead.get(op.parent)) return undefined;
+    const room = this.#limits.depthMax - ahead.depth(op.parent) - 1;
+    return room < 0 || ahead.height(op.block, room + 1) > room ? this.#tooDeep() : undefined;
   }
 
   #admitProps(id: BlockId, props: readonly PropWrite[]): Refusal | undefined {
@@ -154,12 +148,15 @@ export class BlocksModel implements DocumentModel<Op[]> {
   }
 
   #admitText(id: BlockId, write: TextWrite, author: UserId): Refusal | undefined {
-    const { update, shape } = write;
     const notYours = this.#admitOwner(write, author);
-    if (notYours) return notYours;
-    const block = this.table.get(id);
     // A block that is nowhere: the op will have no effect, and its sender is told `gone`.
-    if (!block && this.#queued.get(id)?.depth === undefined) return undefined;
+    if (notYours || !this.#ahead.get(id)) return notYours;
+    return this.#admitFittingText(id, write);
+  }
+
+  /** Text for a block that is there, or will be. */
+  #admitFittingText(id: BlockId, { update, shape }: TextWrite): Refusal | undefined {
+    const block = this.table.get(id);
     const queued = this.#queuedBlock(id);
     const held = (client: number) =>
       Math.max(block?.text?.clockOf(client) ?? 0, queued.clocks.get(client) ?? 0);
@@ -174,11 +171,12 @@ export class BlocksModel implements DocumentModel<Op[]> {
     return undefined;
   }
 
-  resetQueue(queued: readonly { readonly decoded: Op[]; readonly author: UserId }[]): void {
+  resetQueue(queued: readonly QueuedOps<Op[]>[]): void {
+    this.#ahead = new BlockTable(this.#page, this.table);
     this.#queued = new Map();
     this.#queuedInserts = 0;
     this.#queuedOwners.clear();
-    for (const { decoded, author } of queued) this.admit(decoded, author);
+    for (const { decoded, stamp, author } of queued) this.admit(decoded, stamp, author);
   }
 
   apply(ops: Op[], stamp: Stamp, author: UserId): OpNotice[] {

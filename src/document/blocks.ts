@@ -8,7 +8,7 @@
  * - Blocks are never detached: every parent exists. Deleted blocks stay as tombstones until the log purges them.
  *
  * A table over a `base` is a client's overlay: it shows pending changes over confirmed state, copies a block when it is
- * first written, and keeps neither text (the client's Y.Docs hold that) nor children (the client's view does).
+ * first written, and keeps no text (the client's Y.Docs hold that).
  */
 import { assertNever } from '../base/assert.ts';
 import type { JsonValue } from '../base/json.ts';
@@ -56,6 +56,8 @@ export class BlockTable {
   readonly root: BlockId;
   readonly #base: BlockTable | undefined;
   readonly #blocks = new Map<BlockId, Block>();
+  /** What an overlay has put below each block, beyond what hangs there in the base. */
+  readonly #overlayChildren = new Map<BlockId, Set<BlockId>>();
 
   constructor(page: PageId, base?: BlockTable) {
     this.root = rootId(page);
@@ -201,13 +203,19 @@ export class BlockTable {
   }
 
   #link(parent: BlockId, child: BlockId): void {
-    if (this.#base) return;
-    const block = this.#blocks.get(parent)!;
-    (block.children ??= new Set()).add(child);
+    if (!this.#base) {
+      const block = this.#blocks.get(parent)!;
+      (block.children ??= new Set()).add(child);
+      return;
+    }
+    const children = this.#overlayChildren.get(parent);
+    if (children) children.add(child);
+    else this.#overlayChildren.set(parent, new Set([child]));
   }
 
   #unlink(parent: BlockId, child: BlockId): void {
-    if (!this.#base) this.#blocks.get(parent)?.children?.delete(child);
+    if (this.#base) this.#overlayChildren.get(parent)?.delete(child);
+    else this.#blocks.get(parent)?.children?.delete(child);
   }
 
   /** Whether `id` is `ancestor` or lies below it. Costs the depth. */
@@ -229,10 +237,16 @@ export class BlockTable {
     let level: BlockId[] = [id];
     for (let height = 0; ; height++) {
       const next: BlockId[] = [];
-      for (const block of level) for (const child of this.get(block)?.children ?? []) next.push(child);
+      for (const block of level) this.#pushChildren(block, next);
       if (next.length === 0 || height >= atMost) return height;
       level = next;
     }
+  }
+
+  #pushChildren(id: BlockId, into: BlockId[]): void {
+    const below = this.#base ? this.#base.get(id)?.children : this.#blocks.get(id)?.children;
+    for (const child of below ?? []) if (this.get(child)!.parent === id) into.push(child);
+    for (const child of this.#overlayChildren.get(id) ?? []) into.push(child);
   }
 }
 

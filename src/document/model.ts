@@ -20,11 +20,18 @@ export interface OpNotice {
   readonly code: NoticeCode;
 }
 
+/** A change in the queue, decoded. */
+export interface QueuedOps<Decoded> {
+  readonly decoded: Decoded;
+  readonly stamp: Stamp;
+  readonly author: UserId;
+}
+
 export interface DocumentModel<Decoded = unknown> {
   readonly version: number;
   decode(body: Uint8Array): Decoded | { readonly malformed: string };
-  admit(change: Decoded, author: UserId): Refusal | undefined;
-  resetQueue(queued: readonly { readonly decoded: Decoded; readonly author: UserId }[]): void;
+  admit(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
+  resetQueue(queued: readonly QueuedOps<Decoded>[]): void;
   /** Applies a logged change; returns what had no effect and why. */
   apply(change: Decoded, stamp: Stamp, author: UserId): OpNotice[];
   /** The ops of a change that the server should make itself (purges of old tombstones); undefined if none is due. */

@@ -195,9 +195,12 @@ function scanDeletes(scanner: Scanner, client: number | null, require: Require):
   return ownTo;
 }
 
-/** Whether a text that holds `clocks` (client → next clock) can integrate the update at once. */
+/**
+ * Whether a text that holds clocks below `held(client)` takes the update. It must begin exactly where its client ended:
+ * a gap would hide it, and an overlap with other content would read differently on copies that had the first one.
+ */
 export function continues(shape: TextShape, held: (client: number) => number): boolean {
-  if (shape.client !== null && shape.from > held(shape.client)) return false;
+  if (shape.client !== null && shape.from !== held(shape.client)) return false;
   for (const [client, clock] of shape.needs) if (held(client) < clock) return false;
   return true;
 }

@@ -48,22 +48,29 @@ export async function createTokenVerifier(key: TokenKey): Promise<VerifyToken> {
     return verifier((token) => jwtVerify(token, keys, { algorithms: ASYMMETRIC }));
   }
   if (key.kind === 'publicKey') {
-    const { alg, imported } = await importPublicKey(key.pem);
-    return verifier((token) => jwtVerify(token, imported, { algorithms: [alg] }));
+    const keys = await importPublicKey(key.pem);
+    const algorithms = [...keys.keys()] as string[];
+    // jose has checked the header's algorithm against the list by the time it asks for the key.
+    return verifier((token) => jwtVerify(token, ({ alg }) => keys.get(alg)!, { algorithms }));
   }
   const secret = new TextEncoder().encode(key.secret);
   return verifier((token) => jwtVerify(token, secret, { algorithms: ['HS256'] }));
 }
 
-async function importPublicKey(pem: string) {
-  for (const alg of ASYMMETRIC) {
+/** The kinds of public key, each with the algorithms it may check. */
+const KEY_KINDS = [['RS256', 'PS256'], ['ES256'], ['EdDSA']];
+
+async function importPublicKey(pem: string): Promise<Map<string | undefined, CryptoKey>> {
+  for (const algorithms of KEY_KINDS) {
     try {
-      return { alg, imported: await importSPKI(pem, alg) };
+      return new Map(
+        await Promise.all(algorithms.map(async (alg) => [alg, await importSPKI(pem, alg)] as const)),
+      );
     } catch {
       // Not a key of this kind: the next is tried, and the last failure is ours to report.
     }
   }
-  throw new TokenKeyError('JWT_PUBLIC_KEY is no public key in PEM form (SPKI) for RS256, ES256 or EdDSA');
+  throw new Error('JWT_PUBLIC_KEY is no public key in PEM form (SPKI) for RS256, PS256, ES256 or EdDSA');
 }
 
 function verifier(verify: (token: string) => Promise<{ payload: JWTPayload }>): VerifyToken {

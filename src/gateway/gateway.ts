@@ -271,6 +271,10 @@ export class Gateway {
     switch (type) {
       case FROM_SHARD.send:
         this.metrics.hot.framesOut++;
+        connection.socket.send(bytes);
+        return;
+      case FROM_SHARD.bulk:
+        this.metrics.hot.framesOut++;
         if (!connection.outbox.send(bytes)) this.#replies.close(connection, 'too_slow');
         return;
       case FROM_SHARD.join:

@@ -1,15 +1,14 @@
 /**
- * What is to be sent to one socket and is more than it should hold at once: snapshots of large pages, above all. A large
- * frame goes out only while little is unwritten; what follows it waits here, in order, until the socket drains. Published
- * frames do not wait: the protocol lets CHANGES come between the parts of a snapshot.
+ * What one socket is to be sent and may be more than it should hold at once: snapshots and tails of joiners (`bulk`). They
+ * go out, in their order, only while little is unwritten; the rest waits here until the socket drains.
  *
- * Bounded: past `bytesMax` the socket is too slow for its page, and is closed with "come back".
+ * Nothing else waits: answers and published frames overtake, and the protocol says so (CHANGES may come before the parts
+ * of a snapshot are complete, and are kept). Bounded: past `bytesMax` the socket is closed with "come back".
  */
 import type { TransportSocket } from './transport.ts';
 
-/** Unwritten bytes above which a large frame waits. */
+/** Unwritten bytes above which frames wait. */
 const FULL_BYTES = 1 << 20;
-const LARGE_FRAME_BYTES = 32 << 10;
 
 export class Outbox {
   readonly #socket: TransportSocket;
@@ -24,8 +23,7 @@ export class Outbox {
 
   /** Sends now or later; false if more waits than may. The bytes must stay as they are. */
   send(bytes: Uint8Array): boolean {
-    const mayGo = bytes.length < LARGE_FRAME_BYTES || this.#socket.bufferedBytes() < FULL_BYTES;
-    if (this.#frames.length === 0 && mayGo) {
+    if (this.#frames.length === 0 && this.#socket.bufferedBytes() < FULL_BYTES) {
       this.#socket.send(bytes);
       return true;
     }

@@ -63,7 +63,6 @@ export const CLOSE = {
   going_away: { code: 4000, meaning: 'the server stops or restarts: come back' },
   too_slow: { code: 4001, meaning: 'the socket did not read what was sent: come back' },
   token_expired: { code: 4002, meaning: 'come back with a token' },
-  idle: { code: 4003, meaning: 'nothing was heard for too long: come back' },
   too_many: { code: 4004, meaning: 'too many sockets: come back later' },
   unauthorized: { code: 4500, meaning: 'the token is missing or wrong' },
   malformed: { code: 4501, meaning: 'a frame was not of the documented shape' },

@@ -187,6 +187,7 @@ export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malforme
           n: r.uint(),
           code: oneOf<NoticeCode>(r, (text) => Object.hasOwn(NOTICES, text), 'notice'),
           opIndex: r.uint(),
+          replica: r.id(),
         };
       case SERVER_KIND.presence:
         return { kind: 'presence', page: r.id<PageId>(), states: readPresence(r) };

@@ -122,12 +122,8 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
       w.id(message.replica);
       break;
     case 'notice':
-      w.array(5)
-        .int(SERVER_KIND.notice)
-        .int(message.ch)
-        .int(message.n)
-        .str(message.code)
-        .int(message.opIndex);
+      w.array(6).int(SERVER_KIND.notice).int(message.ch).int(message.n).str(message.code);
+      w.int(message.opIndex).id(message.replica);
       break;
     case 'presence':
       w.array(3).int(SERVER_KIND.presence).id(message.page).array(message.states.length);

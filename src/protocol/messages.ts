@@ -113,5 +113,5 @@ export type ServerMessage =
       retryAfterMs: number | null;
       replica: ReplicaId;
     }
-  | { kind: 'notice'; ch: number; n: number; code: NoticeCode; opIndex: number }
+  | { kind: 'notice'; ch: number; n: number; code: NoticeCode; opIndex: number; replica: ReplicaId }
   | { kind: 'presence'; page: PageId; states: WirePresence[] };

@@ -54,7 +54,7 @@ export class Shard {
   readonly #pagesByConnection = new Map<number, Map<number, PageId>>();
   readonly #presenceChanged = new Set<PageId>();
   readonly #pages: PageRegistry;
-  readonly #commits: CommitLoop;
+  readonly #commits: CommitLoop<PageActor>;
   readonly #loader: PageLoader;
   readonly #topics = new Map<PageId, Uint8Array>();
   #sweepTimer: Timer | undefined;
@@ -73,10 +73,15 @@ export class Shard {
       clock,
       random,
       log,
-      takeBatch: (page) => this.#pages.get(page)?.takeBatch(),
-      appended: (page) => this.#tell(page, { type: 'appended' }),
-      unsettled: (page) => this.#guard(this.#pages.get(page), (actor) => actor.appendUnsettled()),
-      settled: (page, entries, closed) => this.#tell(page, { type: 'settled', entries, closed }),
+      takeBatch: (page) => {
+        const owner = this.#pages.get(page);
+        const batch = owner?.takeBatch();
+        return batch && { ...batch, owner: owner! };
+      },
+      appended: (owner) => this.#guard(owner, () => owner.receive({ type: 'appended' })),
+      unsettled: (owner) => this.#guard(owner, () => owner.appendUnsettled()),
+      settled: (owner, entries, closed) =>
+        this.#guard(owner, () => owner.receive({ type: 'settled', entries, closed })),
       turnEnded: () => this.#endTurn(),
       batchDone: (...args) => this.metrics.batchDone(...args),
     });
@@ -232,6 +237,7 @@ export class Shard {
         // Snapshots for a crowd leave in pieces: one batch of all would be copied each time it grows.
         if (out.length > BATCH_BYTES) this.#options.emit(out.take());
       },
+      sendBulk: (connection, frame) => out.add(FROM_SHARD.bulk, connection, frame),
       publish: (page, frame) => out.addPair(FROM_SHARD.publish, 0, this.#topic(page), frame),
       join: (connection, page) => out.add(FROM_SHARD.join, connection, this.#topic(page)),
       leave: (connection, page) => out.add(FROM_SHARD.leave, connection, this.#topic(page)),
@@ -241,7 +247,7 @@ export class Shard {
       },
       load: (page, create) => void this.#load(page, create),
       markDirty: (page) => this.#commits.markDirty(page),
-      settle: (page, known) => this.#commits.settle(page, known),
+      settle: (page, known) => this.#commits.settle(page, known, this.#pages.get(page)!),
       saveSnapshot: (page, seq, version, plain, privateState) =>
         void this.#saveSnapshot(page, seq, version, plain, privateState),
       markPresence: (page) => this.#presenceChanged.add(page),

@@ -51,6 +51,7 @@ export class ActorBench {
       log: silentLog,
       counts: { change: nothing, committed: nothing, commitMs: nothing, notice: nothing, join: nothing },
       send: (to, frame) => note({ effect: 'send', to, message: messageOf(frame) }),
+      sendBulk: (to, frame) => note({ effect: 'send', to, message: messageOf(frame) }),
       publish: (_page, frame) => note({ effect: 'publish', message: messageOf(frame) }),
       join: (connection) => note({ effect: 'join', connection }),
       leave: (connection) => note({ effect: 'leave', connection }),
