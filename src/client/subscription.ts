@@ -223,7 +223,7 @@ export class Subscription {
 
   #failed({ code, message, retryAfterMs }: Of<'error'>): void {
     if (code === 'expired') this.#link.renewToken();
-    if (code === 'rate' && this.isLive) return this.#wait(retryAfterMs);
+    if (code === 'rate' && this.isLive && !this.#catchUp.isSyncing) return this.#wait(retryAfterMs);
     // Of a presence state that was not taken: the page stays open. (The SDK keeps within the limits by itself.)
     if (this.isLive && ABOUT_PRESENCE.has(code)) return;
     const lostTrack = code === 'not_open' || code === 'already_open';
