@@ -173,7 +173,7 @@ export class CommitPipeline {
     const monotonic = clock.monotonic();
     const told: LogEntry[] = [];
     for (const { change, decoded, connection, since } of this.#queue.commit()) {
-      const entry: LogEntry = { ...change, seq: seq(this.#state.head + 1) };
+      const entry = entryOf(change, seq(this.#state.head + 1));
       this.#audience.notify(connection, entry.n, entry.replica, this.#state.apply(entry, decoded, now));
       counts.commitMs(monotonic - since);
       told.push(entry);
@@ -255,4 +255,10 @@ export class CommitPipeline {
     if (change.n === lastN + 1) return undefined;
     return { code: 'out_of_order', message: `n is ${change.n}; this replica’s next is ${lastN + 1}` };
   } // prettier-ignore
+}
+
+/** Field by field: a spread of an object costs a microsecond here. */
+function entryOf(change: StoredChange, at: Seq): LogEntry {
+  const { replica, n, hlcMs, hlcCounter, author, body } = change;
+  return { seq: at, replica, n, hlcMs, hlcCounter, author, at: change.at, body };
 }

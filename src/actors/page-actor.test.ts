@@ -111,18 +111,18 @@ describe('loading', () => {
 });
 
 describe('joining', () => {
-  test('SUBSCRIBED, the snapshot in parts, the changes after it, who is here, then the topic', () => {
+  test('SUBSCRIBED, who is here, the snapshot in parts, the changes after it, then the topic', () => {
     bench.load([entry(6, 9, 6), entry(7, 1, 1)], snapshotAt(5, 600_000));
     bench.subscribe(2);
     bench.tell({ type: 'presence', connection: 2, state: state('cursor') });
     bench.take();
     expect(bench.subscribe(1)).toEqual([
       'send 1 subscribed head=7 lastN=1 role=editor',
+      'send 1 presence user2=here',
       'send 1 snapshot seq=5 part=1/3',
       'send 1 snapshot seq=5 part=2/3',
       'send 1 snapshot seq=5 part=3/3',
       'send 1 changes 6: 9.6 1.1',
-      'send 1 presence user2=here',
       'join 1',
     ]);
   });

@@ -8,11 +8,21 @@
 import * as Y from 'yjs';
 import { continues, type TextShape } from './text-update.ts';
 
+/**
+ * So many updates of one tier become one of the next. Merging costs the square of their number and the bytes of all, so
+ * it is done early and in small portions: 3 µs a keystroke, where one merge of 1,000 took 22 ms and of 4,000 265 ms.
+ */
+const TIER_SIZE = 16;
+/** What was stored, or merged whole: takes no part in the tiers. */
+const WHOLE = Infinity;
+
 /** Below this a rewrite is not worth its time. */
 const REWRITE_BYTES_MIN = 4096;
 
 export class BlockText {
   #updates: Uint8Array[];
+  /** Of each update: 0 as it came, 1 for 16 merged, 2 for 256 … Never rising from left to right. */
+  #tiers: number[];
   #bytes: number;
   #rewrittenBytes: number;
   /** Yjs client id → next clock. Computed from the bytes when it is first asked for: most blocks are never typed in. */
@@ -20,6 +30,7 @@ export class BlockText {
 
   constructor(stored?: Uint8Array) {
     this.#updates = stored ? [stored] : [];
+    this.#tiers = stored ? [WHOLE] : [];
     this.#bytes = stored?.length ?? 0;
     this.#rewrittenBytes = this.#bytes;
     if (!stored) this.#clocks = new Map();
@@ -56,13 +67,30 @@ export class BlockText {
       (this.clocks() as Map<number, number>).set(shape.client, shape.to);
     }
     this.#updates.push(update);
+    this.#tiers.push(0);
     this.#bytes += update.length;
+    this.#mergeTiers();
     return true;
+  }
+
+  #mergeTiers(): void {
+    for (;;) {
+      const from = this.#updates.length - TIER_SIZE;
+      const tier = this.#tiers.at(-1)!;
+      if (from < 0 || this.#tiers[from] !== tier) return;
+      const merged = Y.mergeUpdates(this.#updates.slice(from));
+      for (let i = from; i < this.#updates.length; i++) this.#bytes -= this.#updates[i]!.length;
+      this.#bytes += merged.length;
+      this.#updates.length = from + 1;
+      this.#tiers.length = from + 1;
+      this.#updates[from] = merged;
+      this.#tiers[from] = tier + 1;
+    }
   }
 
   /** The whole text as one update. Linear in the text the first time after an edit, free afterwards. */
   merged(): Uint8Array | undefined {
-    if (this.#updates.length > 1) {
+    if (this.#updates.length > 1 || (this.#updates.length === 1 && this.#tiers[0] !== WHOLE)) {
       this.clocks();
       let merged = Y.mergeUpdates(this.#updates);
       if (merged.length > REWRITE_BYTES_MIN && merged.length > 2 * this.#rewrittenBytes) {
@@ -70,6 +98,7 @@ export class BlockText {
         this.#rewrittenBytes = merged.length;
       }
       this.#updates = [merged];
+      this.#tiers = [WHOLE];
       this.#bytes = merged.length;
     }
     return this.#updates[0];

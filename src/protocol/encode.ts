@@ -17,8 +17,18 @@ const intOrNil = (w: MsgpackWriter, value: number | null) => (value === null ? w
 const idOrNil = (w: MsgpackWriter, id: string | null) => (id === null ? w.nil() : w.id(id));
 const writeStamp = (w: MsgpackWriter, hlc: WireStamp) => w.array(2).int(hlc.ms).int(hlc.counter);
 
+/** One writer for all: encoding never yields, and `take` copies. Given up when a large frame has made it large. */
+const WRITER_BYTES_MAX = 64 << 10;
+let writer = new MsgpackWriter(1024);
+
+function cleared(): MsgpackWriter {
+  if (writer.capacity > WRITER_BYTES_MAX) writer = new MsgpackWriter(1024);
+  else writer.clear();
+  return writer;
+}
+
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
-  const w = new MsgpackWriter();
+  const w = cleared();
   switch (message.kind) {
     case 'hello':
       w.array(4).int(CLIENT_KIND.hello).int(message.version).id(message.replica).str(message.clientName);
@@ -64,7 +74,7 @@ function writeChange(w: MsgpackWriter, change: WireChange): void {
 }
 
 export function encodeServerMessage(message: ServerMessage): Uint8Array {
-  const w = new MsgpackWriter();
+  const w = cleared();
   switch (message.kind) {
     case 'welcome': {
       const limits = Object.entries(message.limits);

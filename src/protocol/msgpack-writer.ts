@@ -22,6 +22,10 @@ export class MsgpackWriter {
     return this.#length;
   }
 
+  get capacity(): number {
+    return this.#bytes.length;
+  }
+
   /** A copy of what was written; the writer can be reused after `clear`. */
   take(): Uint8Array {
     return this.#bytes.slice(0, this.#length);

@@ -166,7 +166,15 @@ export class Shard {
     if (!page) return;
     switch (message.kind) {
       case 'change':
-        return this.#tell(page, { ...message, type: 'change', connection, userWaitMs });
+        return this.#tell(page, {
+          type: 'change',
+          connection,
+          n: message.n,
+          hlc: message.hlc,
+          ops: message.ops,
+          replica: message.replica,
+          userWaitMs,
+        });
       case 'presence':
         return this.#tell(page, { type: 'presence', connection, state: message.state });
       case 'sync':
