@@ -70,7 +70,9 @@ async function importPublicKey(pem: string): Promise<Map<string | undefined, Cry
       // Not a key of this kind: the next is tried, and the last failure is ours to report.
     }
   }
-  throw new TokenKeyError('JWT_PUBLIC_KEY is no public key in PEM form (SPKI) for RS256, PS256, ES256 or EdDSA');
+  throw new TokenKeyError(
+    'JWT_PUBLIC_KEY is no public key in PEM form (SPKI) for RS256, PS256, ES256 or EdDSA',
+  );
 }
 
 function verifier(verify: (token: string) => Promise<{ payload: JWTPayload }>): VerifyToken {
