@@ -63,8 +63,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     watchdog = startWatchdog(dir, log);
     const maxConnections = options.maxConnections ?? defaultMaxConnections;
     const postmaster = await startPostmaster(cluster, maxConnections, leftoverPid, watchdog);
-    const { port, pid } = postmaster;
-    log.info({ port, pid, watchdogPid: watchdog.pid, user: user?.name }, 'PostgreSQL is ready');
+    const { port, pid: postgresPid } = postmaster;
+    log.info({ port, postgresPid, watchdogPid: watchdog.pid, user: user?.name }, 'PostgreSQL is ready');
     return running(postmaster, password, watchdog, lock, log);
   } catch (error) {
     watchdog?.end();
@@ -121,7 +121,7 @@ function running(
   };
   void postmaster.exited.then(() => {
     if (stopping === undefined)
-      log.error({ pid: postmaster.pid }, 'PostgreSQL ended unexpectedly; see postgres.log');
+      log.error({ postgresPid: postmaster.pid }, 'PostgreSQL ended unexpectedly; see postgres.log');
     // Its process id is free again: the watchdog must not keep it in mind.
     watchdog.end();
   });
