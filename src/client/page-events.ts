@@ -41,8 +41,8 @@ export interface PageEvents {
   change: ChangeEvent;
   /** Whether nothing is pending: all edits are durable. */
   saved: boolean;
-  /** A change of mine became durable. */
-  confirmed: { readonly n: number; readonly seq: Seq };
+  /** A change of mine became durable: at `seq` in the log, or null when it is just known to be there (after a reconnect). */
+  confirmed: { readonly n: number; readonly seq: Seq | null };
   rejected: RejectedEvent;
   /** An op of mine was accepted but had no effect. */
   notice: { readonly n: number; readonly code: NoticeCode; readonly opIndex: number };

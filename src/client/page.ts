@@ -239,7 +239,8 @@ export class Page extends Emitter<PageEvents> {
   }
 
   #confirmed(changes: readonly PendingChange[]): void {
-    if (this.has('confirmed')) for (const { n, seq } of changes) this.emit('confirmed', { n, seq });
+    if (this.has('confirmed'))
+      for (const { n, seq } of changes) this.emit('confirmed', { n, seq: seq || null });
     this.#checkSaved();
   }
 

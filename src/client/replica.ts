@@ -204,10 +204,9 @@ export class Replica {
     this.load(new BlockTable(this.page), seq(0));
   }
 
-  /** The log has my changes up to `n`, and confirmed state has reached them (their own seq is at most its seq). */
+  /** The log has my changes up to `n`, and confirmed state has reached them; where in the log they are is not known. */
   confirmTo(n: number): Pick<Heard, 'confirmed'> & { touched: BlockId[] } {
     const confirmed = this.outbox.confirmTo(n);
-    for (const change of confirmed) change.seq = this.#seq;
     return { confirmed, touched: confirmed.length > 0 ? this.rebuild() : [] };
   }
 
