@@ -36,6 +36,7 @@ export type { Presence, PresenceState } from './presence.ts';
 export type { Status } from './link.ts';
 export type { OpenSocket, Socket, SocketEvents } from './socket.ts';
 export type { TokenProvider } from './token.ts';
-export type { BlockJson, JsonValue, TextRun } from '../document/block-json.ts';
+export type { JsonValue } from '../base/json.ts';
+export type { BlockJson, TextRun } from '../document/block-json.ts';
 export type { BlockId, PageId, ReplicaId, Seq, UserId } from '../protocol/ids.ts';
 export type { Role } from '../protocol/messages.ts';

@@ -5,8 +5,7 @@
  * value: it knows nothing of stamps, order keys or merging. Types, properties and attributes nobody here has
  * heard of are kept untouched; the known ones are listed in docs/blocks.md.
  */
-
-export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+import type { JsonValue } from '../base/json.ts';
 
 /** One run of text: formatting as attributes. Two neighbouring runs never have equal attributes. */
 export interface TextRun {

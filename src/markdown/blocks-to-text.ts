@@ -6,7 +6,8 @@
  * of definitions; addresses only where they are all there is. The marks (`-`, `1.`, `[x]`, `>`, `|`) are for
  * the eye: this is not Markdown.
  */
-import type { BlockJson, JsonValue, TextRun } from '../document/block-json.ts';
+import type { JsonValue } from '../base/json.ts';
+import type { BlockJson, TextRun } from '../document/block-json.ts';
 import { limitDepth } from './block-depth.ts';
 import { emptyInsert } from './text-runs.ts';
 

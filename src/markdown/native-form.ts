@@ -5,7 +5,8 @@
  * nearest form that is. The rules are deliberately narrow: a property of the wrong type, or one an editor has
  * put on a block where Markdown has no place for it, is treated as unknown and so survives.
  */
-import type { BlockJson, JsonValue } from '../document/block-json.ts';
+import type { JsonValue } from '../base/json.ts';
+import type { BlockJson } from '../document/block-json.ts';
 import { parseMdast } from './mdast-tree.ts';
 
 type Check = (value: JsonValue) => boolean;

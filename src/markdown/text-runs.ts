@@ -8,7 +8,8 @@
  * Invariants of the result: no empty run, no two neighbours with equal attributes, attribute keys sorted, no
  * attribute that is null or false, no white space at either end of the text.
  */
-import type { JsonValue, TextRun } from '../document/block-json.ts';
+import type { JsonValue } from '../base/json.ts';
+import type { TextRun } from '../document/block-json.ts';
 
 export type Attributes = { [key: string]: JsonValue };
 
