@@ -58,8 +58,9 @@ beforeAll(async () => {
     `import { startEmbeddedPostgres } from './build/persistence/embedded/embedded-postgres.js';
      const log = { debug() {}, warn() {}, error() {}, info: (fields) => console.log(JSON.stringify(fields)) };
      const server = await startEmbeddedPostgres({ dataDir: process.argv[2], log });
-     console.log(JSON.stringify({ url: server.url }));
+     // Before it says that it is ready: who hears that may send the signal at once.
      process.on('SIGTERM', () => server.stop().then(() => process.exit(0)));
+     console.log(JSON.stringify({ url: server.url }));
      process.stdin.resume();`,
   );
 });
@@ -114,8 +115,8 @@ async function startServerProcess(
     Object.assign(said, JSON.parse(line));
     if (said['url']) break;
   }
-  const { url, pid, watchdogPid } = said as { url: string; pid: number; watchdogPid: number };
-  return { child, url, postgres: pid, watchdog: watchdogPid };
+  const { url, postgresPid, watchdogPid } = said as { url: string; postgresPid: number; watchdogPid: number };
+  return { child, url, postgres: postgresPid, watchdog: watchdogPid };
 }
 
 async function query(url: string, text: string): Promise<unknown[]> {
