@@ -90,7 +90,8 @@ async function start(
       shardLost: (shard) => gateway.shardLost(shard),
     },
   );
-  undo.push(() => shards.drain(DRAIN_MS));
+  const drain = () => shards.drain(DRAIN_MS);
+  undo.push(drain);
 
   const readiness = openPostgresLogStore({ url: database.url, log, readConnections: 1, otherConnections: 1 });
   undo.push(() => readiness.close());
@@ -115,13 +116,13 @@ async function start(
   ); // prettier-ignore
   gateway.attach(transport, shards);
   const port = await transport.listen(config.host, config.syncPort);
-  undo.push(async () => {
-    // While the shards drain, sockets stay open to hear of their last commits.
+  const stopListening = async () => transport.stopListening();
+  // Now that sockets may be open the shards drain before these are closed: they hear of their last commits.
+  const farewell = async () => {
     gateway.farewell();
     await transport.close();
-  });
-  const drain = undo.splice(1, 1)[0]!;
-  undo.push(drain, async () => transport.stopListening());
+  };
+  undo.splice(0, undo.length, database.stop, () => readiness.close(), farewell, drain, stopListening);
 
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const url = `ws://${host}:${port}${SYNC_PATH}`;
