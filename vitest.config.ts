@@ -1,14 +1,20 @@
 import { defineConfig } from 'vitest/config';
 
 const common = { testTimeout: 120_000, hookTimeout: 60_000 };
-const unit = ['src/**/*.test.ts', 'test/tidy.test.ts', 'test/contracts/**/*.test.ts'];
+const unit = [
+  'src/**/*.test.ts',
+  'test/tidy.test.ts',
+  'test/deploy.test.ts',
+  'test/contracts/**/*.test.ts',
+  'test/sim/**/*.test.ts',
+];
 /** These run the built server. */
 const endToEnd = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts'];
 
 export default defineConfig({
   test: {
-    // Two workers: the integration files start servers of their own, and the machine may be small.
-    maxWorkers: 2,
+    // Few workers: the integration files start servers of their own, and the machine may be small. They wait a lot.
+    maxWorkers: 3,
     projects: [
       { test: { ...common, name: 'unit', include: unit } },
       { test: { ...common, name: 'end-to-end', include: endToEnd, globalSetup: ['test/support/build.ts'] } },

@@ -20,17 +20,21 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   append: async () => (await import('./suites/append.ts')).append,
   'end-to-end': async () => (await import('./suites/end-to-end.ts')).endToEnd,
   'large-page': async () => (await import('./suites/large-page.ts')).largePage,
+  flood: async () => (await import('./suites/flood.ts')).flood,
+  memory: async () => (await import('./suites/memory.ts')).memory,
+  'slow-readers': async () => (await import('./suites/slow-readers.ts')).slowReaders,
+  nodes: async () => (await import('./suites/nodes.ts')).nodes,
 };
 
 const SERVER = join(dirname(fileURLToPath(import.meta.url)), '../src/cli/octavo.js');
 
 const USAGE = `npm run bench [-- suite…] [options]
   suites          ${Object.keys(SUITES).join(', ')}; all without a name
-  --seconds N     measured seconds of each figure over all rounds (default 5; end-to-end and large-page 15)
-  --rounds N      rounds, of which minimum, median and maximum are told (default 5; end-to-end and large-page 3)
+  --seconds N     measured seconds of each figure over all rounds (default 5; suites of whole servers 15)
+  --rounds N      rounds, of which minimum, median and maximum are told (default 5; suites of whole servers 3)
   --json FILE     write the figures and the machine
   --compare FILE  print the medians beside those of a file written before
-  --only TEXT     end-to-end: only the modes whose name contains it
+  --only TEXT     end-to-end, nodes: only the modes whose name contains it
   --no-pin        do not bind server and generator to a core each
   --server FILE   another compiled cli/octavo.js than the one built from this source
   --profile DIR   let the server write CPU profiles there
@@ -69,7 +73,7 @@ async function main(): Promise<void> {
   const results: SuiteResult[] = [];
   try {
     for (const name of suites) {
-      const whole = name === 'end-to-end' || name === 'large-page';
+      const whole = ['end-to-end', 'large-page', 'slow-readers', 'flood', 'nodes'].includes(name);
       const options: SuiteOptions = {
         seconds: positive(values.seconds, whole ? 15 : 5, 'seconds'),
         rounds: Math.ceil(positive(values.rounds, whole ? 3 : 5, 'rounds')),

@@ -6,6 +6,9 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { TokenKey } from './gateway/auth.ts';
 import type { TransportMode } from './gateway/open-transport.ts';
+import { parseRedisAddress, type RedisAddress } from './cluster/redis-address.ts';
+import { isLoopback, normalOrigin, type OriginPolicy } from './gateway/origin.ts';
+import { isAddressRange } from './gateway/trusted-proxies.ts';
 import { LOG_LEVELS } from './process-log.ts';
 import { checkLimits, LIMIT_TABLE, type LimitName, type Limits } from './protocol/limits.ts';
 
@@ -15,17 +18,29 @@ export class ConfigError extends Error {
 
 export interface Config {
   readonly host: string;
+  /** Which web pages may connect. */
+  readonly origins: OriginPolicy;
+  /** Address ranges of the proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   readonly syncPort: number;
   readonly shards: number;
   readonly dataDir: string;
   /** null: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl: string | null;
+  /** null: nodes hear of each other by the database only. */
+  readonly redis: RedisAddress | null;
   readonly transport: TransportMode;
   /** null: a secret of its own, made at the first start and kept in `dataDir`. */
   readonly tokenKey: TokenKey | null;
   readonly logLevel: string;
   readonly evictIdleMs: number;
   readonly memoryMbPerShard: number;
+  /** MiB of JavaScript heap that a shard's thread may take. */
+  readonly shardHeapMb: number;
+  readonly commitStallMs: number;
+  readonly headPollMs: number;
+  /** How long clients have to move to another node when this one is told to stop. */
+  readonly drainMs: number;
   readonly limits: Limits;
 }
 
@@ -39,16 +54,23 @@ interface Variable {
 export const VARIABLES: readonly Variable[] = [
   { name: 'SYNC_PORT', fallback: '3002', meaning: 'port of WebSockets, /healthz, /readyz, /metrics; 0: any free one' },
   { name: 'HOST', fallback: '127.0.0.1', meaning: 'address to listen on; beyond loopback a token key must be set' },
+  { name: 'ALLOWED_ORIGINS', fallback: 'own host', meaning: 'web pages that may connect: https://app.example,… or * for all' },
+  { name: 'TRUSTED_PROXIES', fallback: 'none', meaning: 'proxies whose X-Forwarded-For is believed: 10.0.0.0/8,::1,…' },
   { name: 'SHARDS', fallback: 'cores − 1', meaning: 'worker threads that hold pages; 0: none, all in one thread' },
   { name: 'DATA_DIR', fallback: './data', meaning: 'the embedded database, the generated secret, server.json' },
   { name: 'DATABASE_URL', fallback: 'embedded', meaning: 'a PostgreSQL of your own, 15 or newer: postgres://…' },
+  { name: 'REDIS_URL', fallback: '', meaning: 'for several nodes: redis://host:6379, redis+sentinel://host:26379,…/mymaster or redis+cluster://host:6379,…' },
   { name: 'JWT_SECRET', fallback: 'generated', meaning: 'key of HS256 tokens, at least 32 bytes' },
   { name: 'JWT_PUBLIC_KEY', fallback: '', meaning: 'instead: a public key (PEM) for RS256, PS256, ES256 or EdDSA tokens' },
   { name: 'JWKS_URL', fallback: '', meaning: 'instead: where the public keys are published' },
   { name: 'TRANSPORT', fallback: 'auto', meaning: 'auto, uws (uWebSockets.js) or ws' },
   { name: 'LOG_LEVEL', fallback: 'info', meaning: LOG_LEVELS.join(', ') },
   { name: 'EVICT_IDLE_MS', fallback: '60000', meaning: 'ms after which a page without subscribers leaves memory' },
-  { name: 'MEMORY_MB_PER_SHARD', fallback: '512', meaning: 'MiB of pages in memory; past it idle pages go at once' },
+  { name: 'MEMORY_MB_PER_SHARD', fallback: '512', meaning: 'MiB of pages in memory; past it idle pages go at once, then no more are loaded' },
+  { name: 'SHARD_HEAP_MB', fallback: '2 × MEMORY_MB_PER_SHARD + 256', meaning: 'MiB of JavaScript heap of a shard; past it the shard, and nothing else, starts anew' },
+  { name: 'COMMIT_STALL_MS', fallback: '100', meaning: 'a change that waits longer for its commit is told before it, marked so; 0: each is' },
+  { name: 'HEAD_POLL_MS', fallback: '500', meaning: 'how often the pages in use are compared with the log; 0: never' },
+  { name: 'DRAIN_MS', fallback: '5000', meaning: 'after SIGTERM: ms that clients have to move to another server; 0: they are sent away at once' },
 ]; // prettier-ignore
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -84,6 +106,20 @@ function url(env: Env, name: string, protocols: readonly string[]): string | nul
   return text;
 }
 
+function readRedis(env: Env): RedisAddress | null {
+  const text = env['REDIS_URL'];
+  if (!text) return null;
+  const address = parseRedisAddress(text);
+  // The value may hold a password: it is not repeated.
+  if (!address) {
+    throw new ConfigError(
+      'REDIS_URL is no address of Redis: redis://user:password@host:6379, redis+sentinel://host:26379,host:26379/mymaster ' +
+        'or redis+cluster://host:6379,host:6379; with rediss instead of redis encrypted; in passwords @ is %40, / is %2F',
+    );
+  }
+  return address;
+}
+
 function readTokenKey(env: Env): TokenKey | null {
   const given = ['JWT_SECRET', 'JWT_PUBLIC_KEY', 'JWKS_URL'].filter((name) => env[name]);
   if (given.length > 1) throw new ConfigError(`${given.join(' and ')} are set: tokens have one kind of key, unset the others`);
@@ -106,7 +142,27 @@ function readLimits(env: Env): Limits {
   return Object.freeze(limits);
 }
 
-const isLoopback = (host: string) => /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
+function listed(env: Env, name: string): string[] {
+  return (env[name] ?? '').split(',').flatMap((part) => part.trim() || []);
+}
+
+/** null: none was given. */
+function readOrigins(env: Env): readonly string[] | null {
+  const texts = listed(env, 'ALLOWED_ORIGINS');
+  if (texts.length === 0) return null;
+  return texts.map((text) => {
+    const origin = text === '*' ? text : normalOrigin(text);
+    if (!origin) throw new ConfigError(`ALLOWED_ORIGINS: “${text}” is no origin like https://app.example, and not *`);
+    return origin;
+  });
+} // prettier-ignore
+
+function readTrustedProxies(env: Env): readonly string[] {
+  const ranges = listed(env, 'TRUSTED_PROXIES');
+  const wrong = ranges.find((range) => !isAddressRange(range));
+  if (wrong !== undefined) throw new ConfigError(`TRUSTED_PROXIES: “${wrong}” is no address like 10.0.0.7, and no range like 10.0.0.0/8`);
+  return ranges;
+} // prettier-ignore
 
 /** Throws `ConfigError` with the variable's name and what was expected. */
 export function readConfig(env: Env): Config {
@@ -118,17 +174,25 @@ export function readConfig(env: Env): Config {
         'set JWT_SECRET (32 bytes at least; `openssl rand -hex 32`), JWT_PUBLIC_KEY or JWKS_URL',
     );
   }
+  const memoryMbPerShard = integer(env, 'MEMORY_MB_PER_SHARD', 512, 16, 1 << 20);
   return Object.freeze({
     host,
     tokenKey,
+    origins: Object.freeze({ allowed: readOrigins(env), loopback: isLoopback(host) }),
+    trustedProxies: Object.freeze(readTrustedProxies(env)),
     syncPort: integer(env, 'SYNC_PORT', 3002, 0, 65535),
     shards: integer(env, 'SHARDS', Math.max(1, availableParallelism() - 1), 0, 256),
     dataDir: resolve(env['DATA_DIR'] || './data'),
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    redis: readRedis(env),
     transport: choice<TransportMode>(env, 'TRANSPORT', 'auto', ['auto', 'uws', 'ws']),
     logLevel: choice(env, 'LOG_LEVEL', 'info', LOG_LEVELS),
     evictIdleMs: integer(env, 'EVICT_IDLE_MS', 60_000, 0, 86_400_000),
-    memoryMbPerShard: integer(env, 'MEMORY_MB_PER_SHARD', 512, 16, 1 << 20),
+    memoryMbPerShard,
+    shardHeapMb: integer(env, 'SHARD_HEAP_MB', 2 * memoryMbPerShard + 256, 16, 1 << 21),
+    commitStallMs: integer(env, 'COMMIT_STALL_MS', 100, 0, 60_000),
+    headPollMs: integer(env, 'HEAD_POLL_MS', 500, 0, 60_000),
+    drainMs: integer(env, 'DRAIN_MS', 5000, 0, 600_000),
     limits: readLimits(env),
   });
 }

@@ -1,5 +1,6 @@
 /**
- * What a running server leaves in DATA_DIR for the commands: `server.json` (pid and addresses) and the generated secret.
+ * What a running server leaves in DATA_DIR for the commands: `server.json` (pid and addresses; mode 0600) and the generated
+ * secret.
  * A file whose process is gone is stale: commands say so, and the next server replaces it.
  */
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -10,6 +11,8 @@ export interface ServerFile {
   readonly pid: number;
   readonly url: string;
   readonly http: string;
+  /** Of the embedded database, password included (it stands in this folder anyway); null: the operator's own. */
+  readonly databaseUrl: string | null;
   readonly startedAt: string;
 }
 

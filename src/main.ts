@@ -1,6 +1,7 @@
 /**
  * A node: configuration in, a running server out. Starts database, shards, gateway and transport in that order, and ends
- * them in the other: no new sockets, what is queued committed, dirty pages snapshotted, sockets closed with "come back".
+ * them in the other: `/readyz` says no and no socket is let in, clients are told to move to another node and served until
+ * they go, what is queued is committed, dirty pages are snapshotted, sockets that are left are closed with "come back".
  */
 import type { Log } from './base/log.ts';
 import { systemRandom } from './base/random.ts';
@@ -9,12 +10,15 @@ import type { Config } from './config.ts';
 import { createTokenVerifier } from './gateway/auth.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { openTransport } from './gateway/open-transport.ts';
+import { TRANSPORT_SHARE } from './gateway/outbox.ts';
 import type { HttpReply } from './gateway/transport.ts';
+import { TrustedProxies } from './gateway/trusted-proxies.ts';
 import { decideUpgrade } from './gateway/upgrade.ts';
 import { localSecret, removeServerFile, writeServerFile } from './local-server.ts';
 import { startEmbeddedPostgres } from './persistence/embedded/embedded-postgres.ts';
 import { openPostgresLogStore } from './persistence/postgres-log-store.ts';
 import { prepareDatabase } from './persistence/prepare-database.ts';
+import { RevocationFeed } from './persistence/revocation-feed.ts';
 import { newId, type NodeId } from './protocol/ids.ts';
 import { SYNC_PATH } from './protocol/messages.ts';
 import { ShardPool } from './workers/shard-pool.ts';
@@ -26,12 +30,17 @@ export interface RunningNode {
   readonly shards: number;
   /** Resolves when the node can't go on: the embedded database ended by itself. */
   readonly failed: Promise<string>;
+  /** Ends in `DRAIN_MS`, for the clients, and 5 s for the rest. */
   stop(): Promise<void>;
+  /** A stop, now or later, waits for no client. */
+  hurry(): void;
 }
 
-/** Of the 5 s that a stop may take. */
-const DRAIN_MS = 3500;
+/** Of the 5 s that a stop may take besides what clients have to move. */
+const COMMIT_MS = 3500;
 const IDLE_SECONDS = 60;
+/** A load balancer may try another server then. */
+const GOING = { accept: false, status: 503, body: 'the server is going away\n' } as const;
 
 /** Starts a node. Rejects with an error that names cause and remedy; what was started by then is stopped. */
 export async function startNode(config: Config, log: Log): Promise<RunningNode> {
@@ -68,46 +77,34 @@ async function start(
     given ??
     (await createTokenVerifier({ kind: 'secret', secret: (await localSecret(config.dataDir, true))! }));
   const node = newId<NodeId>(systemClock.now(), systemRandom);
-  const gateway = new Gateway({ clock: systemClock, log, limits, node, epoch, verify });
+  const gateway = new Gateway({ clock: systemClock, random: systemRandom, log, limits, node, epoch, verify });
+  const { farewell } = gateway;
 
-  const shards = new ShardPool(
-    {
-      shards: config.shards,
-      clock: systemClock,
-      random: systemRandom,
-      log,
-      config: {
-        databaseUrl: database.url,
-        epoch,
-        limits,
-        evictIdleMs: config.evictIdleMs,
-        memoryBytesMax: config.memoryMbPerShard << 20,
-        logLevel: config.logLevel,
-      },
-    },
-    {
-      record: (type, connection, bytes) => gateway.record(type, connection, bytes),
-      shardLost: (shard) => gateway.shardLost(shard),
-    },
-  );
-  const drain = () => shards.drain(DRAIN_MS);
+  const shards = openShards(config, log, database.url, gateway);
+  const drain = () => shards.drain(COMMIT_MS);
   undo.push(drain);
 
   const readiness = openPostgresLogStore({ url: database.url, log, readConnections: 1, otherConnections: 1 });
-  undo.push(() => readiness.close());
+  const revocations = followRevocations(database.url, log, gateway);
+  const closeStores = async () => void (await Promise.all([revocations.stop(), readiness.close()]));
+  undo.push(closeStores);
+  // Known before any socket is let in.
+  await revocations.start();
   // uWebSockets.js takes 4 KiB of request head by default; a token alone may have 8.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= '16384';
+  const proxies = new TrustedProxies(config.trustedProxies);
   const transport = await openTransport(
     config.transport,
-    { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax, idleSeconds: IDLE_SECONDS },
+    { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax * TRANSPORT_SHARE, idleSeconds: IDLE_SECONDS, headMs: limits.unauthenticatedMs },
     {
-      upgrade: decideUpgrade,
-      open: (socket, context) => gateway.open(socket, context.token),
+      upgrade: (request) => farewell.begun ? GOING : decideUpgrade(request, { origins: config.origins, proxies }),
+      open: (socket, context) => gateway.open(socket, context),
       message: (socket, bytes, isBinary) => gateway.message(socket, bytes, isBinary),
       drain: (socket) => gateway.drained(socket),
       dropped: (socket) => gateway.dropped(socket),
       close: (socket) => gateway.closed(socket),
       http: (path) => answerHttp(path, {
+        going: () => farewell.begun,
         ready: () => readiness.ping(),
         metrics: async () => shards.metrics(await gateway.metrics.registry.getMetricsAsJSON()),
       }),
@@ -118,20 +115,81 @@ async function start(
   const port = await transport.listen(config.host, config.syncPort);
   const stopListening = async () => transport.stopListening();
   // Now that sockets may be open the shards drain before these are closed: they hear of their last commits.
-  const farewell = async () => {
-    gateway.farewell();
+  const endSockets = async () => {
+    gateway.end();
     await transport.close();
   };
-  undo.splice(0, undo.length, database.stop, () => readiness.close(), farewell, drain, stopListening);
+  const part = () => farewell.begin(config.drainMs);
+  undo.splice(0, undo.length, database.stop, closeStores, endSockets, drain, stopListening);
 
+  const { url, http } = await announce(config, database.url, port);
+  undo.push(() => removeServerFile(config.dataDir), part);
+  log.info({ url, transport: transport.name, shards: config.shards, node }, 'octavo listens');
+  const { failed } = database;
+  const hurry = () => farewell.hurry();
+  return { url, http, transport: transport.name, shards: config.shards, failed, stop, hurry };
+}
+
+function openShards(config: Config, log: Log, databaseUrl: string, gateway: Gateway): ShardPool {
+  const {
+    shards,
+    limits,
+    evictIdleMs,
+    memoryMbPerShard,
+    shardHeapMb,
+    commitStallMs,
+    headPollMs,
+    redis,
+    logLevel,
+  } = config;
+  return new ShardPool(
+    {
+      shards,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      config: {
+        databaseUrl,
+        redis,
+        limits,
+        evictIdleMs,
+        memoryBytesMax: memoryMbPerShard << 20,
+        heapMb: shardHeapMb,
+        commitStallMs,
+        headPollMs,
+        logLevel,
+      },
+    },
+    {
+      record: (type, connection, bytes) => gateway.record(type, connection, bytes),
+      shardLost: (shard, retryMs) => gateway.shardLost(shard, retryMs),
+    },
+  );
+}
+
+function followRevocations(url: string, log: Log, gateway: Gateway): RevocationFeed {
+  return new RevocationFeed({
+    url,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    changed: (grants) => gateway.revoked(grants),
+  });
+}
+
+/** Writes down where the server is, for the commands on this machine. */
+async function announce(
+  config: Config,
+  databaseUrl: string,
+  port: number,
+): Promise<{ url: string; http: string }> {
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const url = `ws://${host}:${port}${SYNC_PATH}`;
   const http = `http://${host}:${port}`;
   const startedAt = new Date(systemClock.now()).toISOString();
-  await writeServerFile(config.dataDir, { pid: process.pid, url, http, startedAt });
-  undo.push(() => removeServerFile(config.dataDir));
-  log.info({ url, transport: transport.name, shards: config.shards, node }, 'octavo listens');
-  return { url, http, transport: transport.name, shards: config.shards, failed: database.failed, stop };
+  const ownDatabase = config.databaseUrl === null ? databaseUrl : null;
+  await writeServerFile(config.dataDir, { pid: process.pid, url, http, databaseUrl: ownDatabase, startedAt });
+  return { url, http };
 }
 
 interface Database {
@@ -157,6 +215,7 @@ async function openDatabase({ databaseUrl, dataDir }: Config, log: Log): Promise
 }
 
 interface HttpSources {
+  going(): boolean;
   ready(): Promise<void>;
   metrics(): Promise<string>;
 }
@@ -167,6 +226,7 @@ async function answerHttp(path: string, sources: HttpSources): Promise<HttpReply
     case '/healthz':
       return text(200, 'ok\n');
     case '/readyz':
+      if (sources.going()) return text(503, `not ready: ${GOING.body}`);
       return sources.ready().then(
         () => text(200, 'ready\n'),
         () => text(503, 'not ready: the database does not answer\n'),

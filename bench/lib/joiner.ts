@@ -41,6 +41,9 @@ export function opening(replica: ReplicaId, page: PageId, create: boolean): Uint
 
 type Of<K extends ServerMessage['kind']> = Extract<ServerMessage, { kind: K }>;
 
+/** What a joiner hears besides the page. */
+const APART: ReadonlySet<string> = new Set(['welcome', 'hash', 'changes', 'committed', 'presence']);
+
 class Arriving {
   readonly snapshot: Of<'snapshot'>[] = [];
   readonly changes: Of<'changes'>[] = [];
@@ -49,8 +52,9 @@ class Arriving {
   take(message: ServerMessage): void {
     if (message.kind === 'subscribed') this.head = message.head;
     else if (message.kind === 'snapshot') this.snapshot.push(message);
-    else if (message.kind === 'changes') this.changes.push(message);
-    else must(message.kind === 'welcome', `a joiner is not told ${message.kind}`);
+    // First seq 0: told before its commit; it counts when it is in the log.
+    else if (message.kind === 'changes' && message.firstSeq > 0) this.changes.push(message);
+    else must(APART.has(message.kind), `a joiner is not told ${message.kind}`);
   }
 
   get isWhole(): boolean {

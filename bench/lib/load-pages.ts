@@ -24,7 +24,13 @@ function replicaOf(slot: number): ReplicaId {
 
 async function loadClient(server: ServerProcess, slot: number, block: BlockId): Promise<LoadClient> {
   const yjsClient = systemRandom.uint32();
-  return { token: await server.token(`user-${slot}`), replica: replicaOf(slot), yjsClient, block };
+  return {
+    url: server.url,
+    token: await server.token(`user-${slot}`),
+    replica: replicaOf(slot),
+    yjsClient,
+    block,
+  };
 }
 
 /** Sends the bodies as changes of a new client that makes the page; resolves when all of them are in the log. */
@@ -45,8 +51,13 @@ export async function makePage(server: ServerProcess, page: PageId, bodies: read
   return bodies.length;
 } // prettier-ignore
 
-/** Pages of one paragraph that all clients of the page type into. */
-export async function preparePages(server: ServerProcess, count: number, clientsEach: number): Promise<PreparedPage[]> {
+/** Pages of one paragraph that all clients of the page type into, each on the node that `nodeOf` gives it. */
+export async function preparePages(
+  server: ServerProcess,
+  count: number,
+  clientsEach: number,
+  nodeOf: (page: number, slot: number) => ServerProcess = () => server,
+): Promise<PreparedPage[]> {
   const pages: PreparedPage[] = [];
   for (let i = 0; i < count; i++) {
     const page = newId<PageId>(Date.now(), systemRandom);
@@ -54,7 +65,7 @@ export async function preparePages(server: ServerProcess, count: number, clients
     const parent = page as string as BlockId;
     const body = encodeOps([{ op: 'insert', block, parent, key: 'a0', type: 'paragraph', props: {}, text: null }]);
     const head = await makePage(server, page, [body]);
-    const clients = await Promise.all(Array.from({ length: clientsEach }, (_, slot) => loadClient(server, slot, block)));
+    const clients = await Promise.all(Array.from({ length: clientsEach }, (_, slot) => loadClient(nodeOf(i, slot), slot, block)));
     pages.push({ page, clients, head });
   }
   return pages;

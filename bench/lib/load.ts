@@ -30,13 +30,13 @@ interface Sample {
 
 export class LoadGenerator {
   readonly #child: ChildProcess;
-  readonly #server: ServerProcess;
+  readonly #servers: readonly ServerProcess[];
   readonly #database: BenchDatabase;
   #hear: (answer: Answer) => void = () => {};
   #fail: (error: Error) => void = () => {};
 
-  constructor(server: ServerProcess, database: BenchDatabase, pin: boolean) {
-    this.#server = server;
+  constructor(servers: readonly ServerProcess[], database: BenchDatabase, pin: boolean) {
+    this.#servers = servers;
     this.#database = database;
     this.#child = fork(new URL('../load/generator.js', import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     if (pin) pinTo(GENERATOR_CORE, this.#child.pid!);
@@ -60,7 +60,7 @@ export class LoadGenerator {
   }
 
   async connect(pages: LoadPage[]): Promise<void> {
-    await this.#order({ type: 'connect', url: this.#server.url, pages }, 'connected');
+    await this.#order({ type: 'connect', pages }, 'connected');
   }
 
   async disconnect(): Promise<void> {
@@ -68,16 +68,16 @@ export class LoadGenerator {
   }
 
   #sample(): Sample {
-    const server = usageOf(this.#server.pid);
+    const servers = this.#servers.map(({ pid }) => usageOf(pid));
     const generator = usageOf(this.#child.pid!);
     const postgres = familyCpu(this.#database.postmasterPid);
     return {
       at: performance.now(),
       values: {
-        server: server.cpu,
+        server: servers.reduce((sum, { cpu }) => sum + cpu, 0),
         postgres,
         generator: generator.cpu,
-        serverWait: server.wait,
+        serverWait: Math.max(...servers.map(({ wait }) => wait)),
         generatorWait: generator.wait,
       },
     };

@@ -18,7 +18,7 @@ export const AUTHOR = 'author' as UserId;
 export interface PagePlan {
   readonly page: PageId;
   readonly blocks: BlockId[];
-  /** Bodies of the changes that make the page, each of 1,000 ops at most. */
+  /** Bodies of the changes that make the page. */
   readonly bodies: Uint8Array[];
 }
 
@@ -61,7 +61,8 @@ function prose(characters: number, random: Random): string {
   return text.slice(0, characters);
 } // prettier-ignore
 
-export function planPage(blocks: number, characters: number, seed = 1): PagePlan {
+/** `opsMax`: so many blocks are made by one change. */
+export function planPage(blocks: number, characters: number, seed = 1, opsMax = OPS_MAX): PagePlan {
   const random = seededRandom(seed);
   const page = newId<PageId>(EPOCH_MS, random);
   const keys = new OrderKeys(random);
@@ -81,7 +82,7 @@ export function planPage(blocks: number, characters: number, seed = 1): PagePlan
     drafts.push({ op: 'insert', block, parent, key, type, props: { color: 'default' }, text: update });
   }
   const bodies: Uint8Array[] = [];
-  for (let at = 0; at < drafts.length; at += OPS_MAX) bodies.push(encodeOps(drafts.slice(at, at + OPS_MAX)));
+  for (let at = 0; at < drafts.length; at += opsMax) bodies.push(encodeOps(drafts.slice(at, at + opsMax)));
   return { page, blocks: ids, bodies };
 }
 

@@ -16,11 +16,16 @@ import { pinTo } from './processes.ts';
 
 const MANY = '1000000000';
 
-/** Limits raised for the measurement, by environment variable. */
+/** Limits raised for the measurement, by environment variable: the generator's clients neither slow down nor send again. */
 export const RAISED = {
   USER_CHANGES_PER_SECOND: MANY,
   USER_CHANGES_BURST: MANY,
   PAGE_CHANGES_PER_SECOND: MANY,
+  USER_FRAMES_PER_SECOND: MANY,
+  USER_FRAMES_BURST: MANY,
+  USER_BYTES_PER_SECOND: MANY,
+  USER_BYTES_BURST: MANY,
+  BACKLOG_BYTES_MAX: MANY,
 } as const;
 
 export const RAISED_TEXT = `raised to ${MANY}: ${Object.keys(RAISED).join(', ')}`;
@@ -40,9 +45,13 @@ export interface ServerProcess {
 const START_MS = 30_000;
 const POLL_MS = 20;
 
-export async function startServer(options: SuiteOptions, databaseUrl: string): Promise<ServerProcess> {
+export async function startServer(
+  options: SuiteOptions,
+  databaseUrl: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'octavo-bench-server-'));
-  const secret = randomBytes(32).toString('hex');
+  const secret = env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
   const flags: string[] = [];
   if (options.profileDir !== null) {
     await mkdir(options.profileDir, { recursive: true });
@@ -58,6 +67,8 @@ export async function startServer(options: SuiteOptions, databaseUrl: string): P
       DATABASE_URL: databaseUrl,
       JWT_SECRET: secret,
       LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'error',
+      DRAIN_MS: '0',
+      ...env,
     },
   });
   const url = await listening(child, dataDir);

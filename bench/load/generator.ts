@@ -151,12 +151,12 @@ const hearing: Hearing = {
   fromPrevious: (dueAt) => run?.fromPrevious(dueAt),
 };
 
-async function connect(url: string, plans: readonly LoadPage[]): Promise<void> {
+async function connect(plans: readonly LoadPage[]): Promise<void> {
   pages = plans.map(() => []);
   const all = plans.flatMap(({ page, clients }, i) => clients.map((client, slot) => ({ page, client, slot, slots: clients.length, i })));
   for (let at = 0; at < all.length; at += CONNECTS_AT_ONCE) {
     const some = all.slice(at, at + CONNECTS_AT_ONCE);
-    await Promise.all(some.map(({ page, client, slot, slots, i }) => TypingClient.open(url, page, client, slot, slots, pages[i]!, hearing)));
+    await Promise.all(some.map(({ page, client, slot, slots, i }) => TypingClient.open(page, client, slot, slots, pages[i]!, hearing)));
   }
   // The pages' past may still be under way.
   await sleep(200);
@@ -166,7 +166,7 @@ async function connect(url: string, plans: readonly LoadPage[]): Promise<void> {
 async function obey(order: Order): Promise<void> {
   switch (order.type) {
     case 'connect':
-      await connect(order.url, order.pages);
+      await connect(order.pages);
       return void answer({ type: 'connected' });
     case 'run': {
       // Slot by slot, so that edits due one after another go to different pages.

@@ -43,6 +43,13 @@ function uint(bytes: Uint8Array): number {
   return value;
 }
 
+function arrayLength(bytes: Uint8Array): number {
+  const tag = bytes[cursor++]!;
+  if (tag !== 0xdc) return tag - 0x90;
+  cursor += 2;
+  return (bytes[cursor - 2]! << 8) | bytes[cursor - 1]!;
+}
+
 function putUint(target: Uint8Array, at: number, value: number): number {
   const bytes = value < 0x80 ? 0 : value < 0x100 ? 1 : value < 0x10000 ? 2 : value < 2 ** 32 ? 4 : 8;
   if (bytes === 0) {
@@ -84,11 +91,11 @@ export class TypingClient {
   }
 
   /** Connects and opens the page; `page` collects its clients by slot. */
-  static async open(url: string, pageId: string, plan: LoadClient, slot: number, slots: number, page: TypingClient[], hearing: Hearing): Promise<TypingClient> {
+  static async open(pageId: string, plan: LoadClient, slot: number, slots: number, page: TypingClient[], hearing: Hearing): Promise<TypingClient> {
     const client = new TypingClient(plan, slot, slots, page, hearing);
     page[slot] = client;
     const opened = new Promise<void>((resolve) => (client.#onOpen = resolve));
-    client.#socket = await RawSocket.open(url, plan.token, (bytes, from) => client.#message(bytes, from));
+    client.#socket = await RawSocket.open(plan.url, plan.token, (bytes, from) => client.#message(bytes, from));
     client.#socket.write(opening(plan.replica as never, pageId as never, false));
     await opened;
     return client;
@@ -149,6 +156,9 @@ export class TypingClient {
         // Until the page is open these are its past.
         if (!this.#onOpen) this.#changes(bytes, from);
         return;
+      case SERVER_KIND.committed:
+        if (!this.#onOpen) this.#committed(bytes, from);
+        return;
       case SERVER_KIND.subscribed:
         // What follows of the past arrives before the first own edit is echoed, and is skipped by its replica.
         this.#onOpen?.();
@@ -156,6 +166,7 @@ export class TypingClient {
       case SERVER_KIND.welcome:
       case SERVER_KIND.snapshot:
       case SERVER_KIND.presence:
+      case SERVER_KIND.hash:
         return;
       default:
         throw new BenchError(`a client was told kind ${bytes[from + 1]}: ${Buffer.from(bytes.subarray(from, from + 80)).toString('latin1')}`); // prettier-ignore
@@ -167,15 +178,11 @@ export class TypingClient {
     this.#onOpen = undefined;
   }
 
+  /** Only what is durable counts: an edit that was told before its commit is heard of when COMMITTED names it. */
   #changes(bytes: Uint8Array, from: number): void {
     cursor = from + 2 + ID_HEAD + 16;
-    uint(bytes);
-    let count = bytes[cursor++]!;
-    if (count === 0xdc) {
-      count = (bytes[cursor]! << 8) | bytes[cursor + 1]!;
-      cursor += 2;
-    } else count -= 0x90;
-    for (; count > 0; count--) {
+    if (uint(bytes) === 0) return;
+    for (let count = arrayLength(bytes); count > 0; count--) {
       const slot = bytes[cursor + 1 + ID_HEAD + 15]!;
       cursor += 1 + ID_HEAD + 16;
       const n = uint(bytes);
@@ -188,6 +195,21 @@ export class TypingClient {
       cursor += OPS_TO_UPDATE;
       if (bytes[cursor] !== 0xc4) throw new BenchError('a change that is no keystroke');
       cursor += 2 + bytes[cursor + 1]!;
+      this.#entry(slot, n);
+    }
+    this.flush();
+  }
+
+  #committed(bytes: Uint8Array, from: number): void {
+    cursor = from + 2 + ID_HEAD + 16;
+    if (uint(bytes) === 0) throw new BenchError('an edit was withdrawn');
+    for (let count = arrayLength(bytes); count > 0; count--) {
+      const slot = bytes[cursor + 1 + ID_HEAD + 15]!;
+      cursor += 1 + ID_HEAD + 16;
+      const n = uint(bytes);
+      cursor++;
+      uint(bytes);
+      uint(bytes);
       this.#entry(slot, n);
     }
     this.flush();

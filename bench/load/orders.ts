@@ -5,6 +5,8 @@
  */
 
 export interface LoadClient {
+  /** The node that it connects to. */
+  readonly url: string;
   readonly token: string;
   readonly replica: string;
   readonly yjsClient: number;
@@ -23,7 +25,7 @@ export type LoadMode =
   | { readonly kind: 'open'; readonly perSecond: number };
 
 export type Order =
-  | { readonly type: 'connect'; readonly url: string; readonly pages: LoadPage[] }
+  | { readonly type: 'connect'; readonly pages: LoadPage[] }
   | { readonly type: 'run'; readonly mode: LoadMode; readonly warmUpMs: number; readonly measureMs: number }
   | { readonly type: 'disconnect' };
 

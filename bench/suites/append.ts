@@ -4,7 +4,7 @@
  */
 import { openPostgresLogStore } from '../../src/persistence/postgres-log-store.ts';
 import type { AppendBatch, LogStore, StoredChange } from '../../src/persistence/log-store.ts';
-import { newId, type PageId, seq } from '../../src/protocol/ids.ts';
+import { type EpochId, newId, type PageId, seq } from '../../src/protocol/ids.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { checkpoint, databaseVersion, openBenchDatabase } from '../lib/database.ts';
@@ -26,10 +26,12 @@ class Pages {
   readonly #pages: PageId[];
   readonly #each: number;
   readonly #body = new Uint8Array(BODY_BYTES).fill(0x61);
+  readonly #epoch: EpochId;
   #head = 0;
 
-  private constructor(store: LogStore, pages: PageId[], each: number) {
+  private constructor(store: LogStore, epoch: EpochId, pages: PageId[], each: number) {
     this.#store = store;
+    this.#epoch = epoch;
     this.#pages = pages;
     this.#each = each;
   }
@@ -41,7 +43,7 @@ class Pages {
       await store.openPage(page, 'blocks');
       pages.push(page);
     }
-    return new Pages(store, pages, each);
+    return new Pages(store, await store.epoch(), pages, each);
   }
 
   async append(): Promise<void> {
@@ -52,7 +54,12 @@ class Pages {
       return { replica, n, hlcMs: ms, hlcCounter: counter, author: AUTHOR, at: ms, body: this.#body };
     };
     const changes = Array.from({ length: this.#each }, (_, i) => change(i));
-    const batches: AppendBatch[] = this.#pages.map((page) => ({ page, known: seq(head), changes }));
+    const batches: AppendBatch[] = this.#pages.map((page) => ({
+      page,
+      epoch: this.#epoch,
+      known: seq(head),
+      changes,
+    }));
     const appended = await this.#store.append(batches);
     must(appended.size === batches.length, 'every page is appended to');
     this.#head += this.#each;

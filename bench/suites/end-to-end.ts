@@ -26,7 +26,7 @@ const MODES: readonly { readonly name: string; readonly mode: LoadMode }[] = [
 export async function endToEnd(options: SuiteOptions): Promise<SuiteResult> {
   const database = await openBenchDatabase();
   const server = await startServer(options, database.url);
-  const generator = new LoadGenerator(server, database, options.pin);
+  const generator = new LoadGenerator([server], database, options.pin);
   const figures: Figure[] = [];
   const notes: string[] = [];
   try {

@@ -93,7 +93,7 @@ async function edits(options: SuiteOptions, database: BenchDatabase, server: Ser
     for (const plan of plans) {
       await makePage(server, plan.page, plan.bodies);
       const page = await prepared(server, plan);
-      const generator = new LoadGenerator(server, database, options.pin);
+      const generator = new LoadGenerator([server], database, options.pin);
       await generator.connect([page]);
       sides.push({ page, generator, rounds: [] });
     }

@@ -7,6 +7,7 @@ import * as Y from 'yjs';
 import { BlocksModel } from '../../src/document/blocks-model.ts';
 import { BlockText } from '../../src/document/block-text.ts';
 import { encodeOps, type Op, type OpDraft } from '../../src/document/ops.ts';
+import { stateHash } from '../../src/document/state-hash.ts';
 import { scanTextUpdate } from '../../src/document/text-update.ts';
 import type { BlockId } from '../../src/protocol/ids.ts';
 import { defaultLimits } from '../../src/protocol/limits.ts';
@@ -136,11 +137,38 @@ function mergedText(options: SuiteOptions, keystrokes: number): Figure {
   return figure(`BlockText.merged after ${keystrokes} keystrokes`, 'ms', 'lower', rounds);
 }
 
+/** What the state's hash costs: of one keystroke, and of a whole state, as a load checks it. */
+function hashes(options: SuiteOptions, plan: PagePlan): Figure[] {
+  const { table } = buildModel(plan);
+  const block = table.get(plan.blocks[0]!)!;
+  const updates = Array.from({ length: EDITS }, (_, i) => keystroke(FIRST_CLIENT, i));
+  const stamps = updates.map((_, i) => stampAt(1000 + i));
+  const hash = stateHash(table.all());
+  const [each, whole]: [number[], number[]] = [[], []];
+  // Round −1 warms up.
+  for (let round = -1; round < options.rounds; round++) {
+    const ms = timed(() => updates.forEach((update, i) => hash.appendText(block, stamps[i]!, update)));
+    const all = timed(() => void stateHash(table.all()));
+    if (round < 0) continue;
+    each.push((ms * 1e6) / EDITS);
+    whole.push(all);
+  }
+  return [
+    figure('hash of the state: one keystroke', 'ns', 'lower', each),
+    figure(`hash of the state: ${LARGE} blocks anew`, 'ms', 'lower', whole),
+  ];
+}
+
 export async function merge(options: SuiteOptions): Promise<SuiteResult> {
   const plans = [planPage(SMALL, CHARACTERS), planPage(LARGE, CHARACTERS)];
   const { figures, notes } = edits(options, plans);
   const snapshot = snapshots(options, plans[1]!);
-  figures.push(...snapshot.figures, mergedText(options, 1000), mergedText(options, 4000));
+  figures.push(
+    ...snapshot.figures,
+    ...hashes(options, plans[1]!),
+    mergedText(options, 1000),
+    mergedText(options, 4000),
+  );
   const settings = {
     edits: `${EDITS} a round, over ${EDITED} blocks in turn: admit, apply, resetQueue`,
     pages: `blocks of ${CHARACTERS} characters; the snapshot of ${LARGE} takes ${snapshot.bytes} bytes`,

@@ -20,6 +20,7 @@ const good: AdmissionFacts = {
   logged: { owner: ANN, lastN: 2 },
   queued: { owner: ANN, n: 3 },
   queueLength: 5,
+  backlogBytes: 0,
   queueBytes: 500,
   closed: false,
   latestMs: 100,
@@ -44,33 +45,33 @@ const told = (admission: Admission) => (admission.verdict === 'refuse' ? admissi
 const admit = (facts: Partial<AdmissionFacts>) => told(admitChange({ ...good, ...facts }, limits));
 
 describe('admitChange', () => {
-  test('lets a good change in', () => {
+  test('C9 lets a good change in', () => {
     expect(admit({})).toBe('accept');
     expect(admit({ logged: undefined, queued: undefined, n: 1 })).toBe('accept');
     expect(admit({ role: 'owner' })).toBe('accept');
   });
 
-  test.each(wrongs.map(([code], i) => [code, i] as const))('%s comes before all that follows', (code, i) => {
+  test.each(wrongs.map(([code], i) => [code, i] as const))('C9 %s comes before all that follows', (code, i) => {
     expect(admit(wrongs[i]![1])).toBe(code);
     expect(admit(Object.assign({}, ...wrongs.slice(i).map(([, wrong]) => wrong)) as Partial<AdmissionFacts>)).toBe(code);
   }); // prettier-ignore
 
-  test('a duplicate is answered before role, clock, limits and the trash are looked at', () => {
+  test('C10 a duplicate is answered before role, clock, limits and the trash are looked at', () => {
     const wrong = Object.assign({}, ...wrongs.slice(2).map(([, facts]) => facts)) as Partial<AdmissionFacts>;
     expect([1, 2].map((n) => admit({ ...wrong, n }))).toEqual(['acknowledge', 'acknowledge']);
     expect(admit({ ...wrong, n: 3 })).toBe('ignore');
   });
 
-  test('but not before its owner', () => {
+  test('C10 C11 but not before its owner', () => {
     for (const n of [1, 2, 3, 4]) expect(admit({ n, user: BOB })).toBe('not_yours');
     expect(admit({ n: 1, logged: undefined, queued: { owner: BOB, n: 3 } })).toBe('not_yours');
   });
 
-  test('nobody writes under the server’s own replica id', () => {
+  test('C11 nobody writes under the server’s own replica id', () => {
     expect(admit({ replica: SERVER_REPLICA, n: 1 })).toBe('not_yours');
   });
 
-  test('only what is let in takes from the page’s rate', () => {
+  test('C14 only what is let in takes from the page’s rate', () => {
     for (const [code, wrong] of wrongs.slice(0, -1)) {
       const takePageRate = () => expect.fail(`taken by ${code}`);
       admit({ ...wrong, takePageRate });
@@ -78,7 +79,7 @@ describe('admitChange', () => {
     for (const n of [1, 3]) admit({ n, takePageRate: () => expect.fail('taken by a duplicate') });
   });
 
-  test('n has no holes and begins at 1', () => {
+  test('C7 n has no holes and begins at 1', () => {
     expect([0, -1, 5, 100].map((n) => admit({ n }))).toEqual(Array.from({ length: 4 }, () => 'out_of_order'));
     expect([0, 1, 2].map((n) => admit({ n, logged: undefined, queued: undefined }))).toEqual([
       'out_of_order',
@@ -89,7 +90,7 @@ describe('admitChange', () => {
     expect(admit({ n: 3, queued: undefined })).toBe('accept');
   });
 
-  test('a stamp may be ahead of the server or of the page, not of both', () => {
+  test('H8 a stamp may be ahead of the server or of the page, not of both', () => {
     const ms = 200_000;
     const hlc = { ms, counter: 0 };
     expect(admit({ hlc })).toBe('clock_skew');
@@ -99,13 +100,13 @@ describe('admitChange', () => {
     expect(admit({ hlc: { ms: 0, counter: 0 } })).toBe('accept');
   });
 
-  test('the queue is bounded in changes and in bytes, at the bound', () => {
+  test('C13 the queue is bounded in changes and in bytes, at the bound', () => {
     expect(admit({ queueLength: 9 })).toBe('accept');
     expect(admit({ queueBytes: 900 })).toBe('accept');
     expect(admit({ queueBytes: 901 })).toBe('busy');
   });
 
-  test('what should wait is told for how long', () => {
+  test('C13 C14 what should wait is told for how long', () => {
     expect(admitChange({ ...good, userWaitMs: 7 }, limits)).toMatchObject({ retryAfterMs: 7 });
     expect(admitChange({ ...good, takePageRate: () => 8 }, limits)).toMatchObject({ retryAfterMs: 8 });
     expect(admitChange({ ...good, queueLength: 10 }, limits)).toMatchObject({ retryAfterMs: 500 });

@@ -21,6 +21,8 @@ export interface AdmissionFacts {
   readonly queued: { readonly owner: UserId; readonly n: number } | undefined;
   readonly queueLength: number;
   readonly queueBytes: number;
+  /** What the queues of all pages of the shard hold. */
+  readonly backlogBytes: number;
   readonly closed: boolean;
   /** The highest ms in the page's log. */
   readonly latestMs: Millis;
@@ -47,7 +49,7 @@ export type Admission =
       readonly retryAfterMs: number | null;
     };
 
-const BUSY_RETRY_MS = 500;
+export const BUSY_RETRY_MS = 500;
 
 export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
   if (facts.replica === SERVER_REPLICA) return refuse('not_yours', 'this replica id is the server’s own');
@@ -79,6 +81,9 @@ export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
   }
   if (facts.queueLength >= limits.pageQueueMax || facts.queueBytes + facts.bytes > limits.pageQueueBytesMax) {
     return refuse('busy', 'too many changes of this page wait for the database', BUSY_RETRY_MS);
+  }
+  if (facts.backlogBytes + facts.bytes > limits.backlogBytesMax) {
+    return refuse('busy', 'too many changes wait for the database', BUSY_RETRY_MS);
   }
   const pageWaitMs = facts.takePageRate();
   if (pageWaitMs > 0) {

@@ -3,23 +3,29 @@
  * them. What is for all of them goes to the page's topic (`world.publish`).
  */
 import { assert } from '../base/assert.ts';
+import type { Millis } from '../base/time.ts';
 import type { OpNotice } from '../document/model.ts';
 import type { Code } from '../protocol/codes.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
 import type { PageId, ReplicaId, Seq } from '../protocol/ids.ts';
 import type { Role, ServerMessage } from '../protocol/messages.ts';
-import { Presence } from './presence.ts';
+import { Presence, type PresenceNews } from './presence.ts';
 import type { ActorWorld, Subscriber } from './world.ts';
+
+/** Other nodes let go of people after three of these. */
+const RENEW_MS: Millis = 10_000;
 
 export class Audience {
   readonly #page: PageId;
   readonly #world: ActorWorld;
   readonly #subscribers = new Map<number, Subscriber>();
   readonly #presence = new Presence();
+  #renewedAt: Millis;
 
   constructor(page: PageId, world: ActorWorld) {
     this.#page = page;
     this.#world = world;
+    this.#renewedAt = world.clock.monotonic();
   }
 
   get size(): number {
@@ -66,6 +72,13 @@ export class Audience {
     this.#world.forget(connection, ch);
   }
 
+  /** The grant is gone, and the page with it. */
+  takeAway(subscriber: Subscriber): void {
+    const { connection, ch } = subscriber;
+    this.#send(connection, { kind: 'role', ch, role: null });
+    this.refuse(subscriber, 'forbidden', 'the token does not grant this page, or no longer');
+  }
+
   refuseAll(code: Code, message: string, retryAfterMs: number | null): void {
     for (const subscriber of this.#subscribers.values()) {
       this.refuse(subscriber, code, message, retryAfterMs);
@@ -98,14 +111,49 @@ export class Audience {
 
   /** The frame of everyone whose presence changed since the last call. */
   takePresence(): Uint8Array | undefined {
+    this.#world.sharePresence(this.#page, 'change', this.#presence.takeOwnChanges());
     return this.#presence.takeDelta(this.#page);
+  }
+
+  /** What another node says of the people there, or asks of those here. */
+  hearPresence(news: PresenceNews): void {
+    const { clock, limits } = this.#world;
+    if (news.kind === 'ask') return this.#listPresence();
+    if (this.#presence.hear(news, clock.monotonic(), limits.presenceBytesMax)) this.#world.markPresence(this.#page);
+  } // prettier-ignore
+
+  #listPresence(): void {
+    this.#world.sharePresence(this.#page, 'list', this.#presence.own());
+  }
+
+  /** Called now and then: tells other nodes that those here still are, and lets go of those elsewhere who are not. */
+  renewPresence(): void {
+    const now = this.#world.clock.monotonic();
+    if (this.#presence.expire(now)) this.#world.markPresence(this.#page);
+    if (now - this.#renewedAt < RENEW_MS) return;
+    this.#renewedAt = now;
+    this.#listPresence();
+  }
+
+  /** About what people on other nodes take of memory. */
+  get elsewhereBytes(): number {
+    return this.#presence.elsewhereBytes;
   }
 
   acknowledge({ connection, ch }: Subscriber, n: number, seq: Seq, replica: ReplicaId): void {
     this.#send(connection, { kind: 'ack', ch, n, seq, replica });
   }
 
-  /** Tells the sender, if it is still here, that change n and all that follow are refused. */
+  /** A change of this socket was let in: the next refusal is told again, whatever it is for. */
+  accepted(connection: number): void {
+    const subscriber = this.#subscribers.get(connection);
+    if (subscriber) subscriber.refused = undefined;
+  }
+
+  /**
+   * Tells the sender, if it is still here, that change n and all that follow are refused. Those that follow are not told
+   * one by one: who sends much after a refusal would have as much sent back.
+   */
   reject(
     connection: number,
     n: number,
@@ -113,9 +161,12 @@ export class Audience {
     { code, message, retryAfterMs = null }: Rejection,
   ): void {
     this.#world.counts.change('refused', code);
-    const ch = this.#subscribers.get(connection)?.ch;
-    if (ch !== undefined)
-      this.#send(connection, { kind: 'reject', ch, n, code, message, retryAfterMs, replica });
+    const subscriber = this.#subscribers.get(connection);
+    if (!subscriber) return;
+    const { ch, refused } = subscriber;
+    if (code === 'out_of_order' && refused?.replica === replica && n > refused.n) return;
+    if (n > 0) subscriber.refused = { replica, n };
+    this.#send(connection, { kind: 'reject', ch, n, code, message, retryAfterMs, replica });
   }
 
   notify(connection: number, n: number, replica: ReplicaId, notices: readonly OpNotice[]): void {

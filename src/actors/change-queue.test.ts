@@ -18,10 +18,13 @@ const queued = (replica: number, n: number, bytes = 10): QueuedChange => ({
   decoded: [],
   connection: replica,
   since: 0,
+  foreign: false,
+  absentSince: null,
+  handed: false,
 });
 
 function queueOf(...changes: QueuedChange[]): ChangeQueue {
-  const queue = new ChangeQueue();
+  const queue = new ChangeQueue({ bytes: 0 });
   for (const change of changes) queue.push(change);
   return queue;
 }
@@ -39,19 +42,19 @@ describe('ChangeQueue', () => {
     expect(queue.lastOf(replicaId(3))).toBeUndefined();
   });
 
-  test('a commit takes out what was in flight, not what came meanwhile', () => {
+  test('C2 a commit takes out what was in flight, not what came meanwhile', () => {
     const queue = queueOf(queued(1, 1), queued(2, 1));
     expect(names(queue.takeBatch())).toEqual(['1.1', '2.1']);
     queue.push(queued(1, 2));
-    expect(names(queue.commit().map(({ change }) => change))).toEqual(['1.1', '2.1']);
+    expect(names(queue.commit().committed.map(({ change }) => change))).toEqual(['1.1', '2.1']);
     expect(rest(queue)).toEqual(['1.2']);
     expect(queue.bytes).toBe(10);
     expect(queue.lastOf(replicaId(1))?.n).toBe(2);
     expect(queue.lastOf(replicaId(2))).toBeUndefined();
-    expect(queue.commit()).toEqual([]);
+    expect(queue.commit().committed).toEqual([]);
   });
 
-  test('a batch is bounded in changes and in bytes; one change always fits', () => {
+  test('C21 a batch is bounded in changes and in bytes; one change always fits', () => {
     const many = queueOf(...Array.from({ length: 1500 }, (_, i) => queued(1, i + 1, 1)));
     expect(many.takeBatch().length).toBe(1000);
     many.commit();
@@ -77,7 +80,7 @@ describe('ChangeQueue', () => {
     expect(rest(queue)).toEqual(['2.1', '2.2']);
     expect([queue.length, queue.bytes]).toEqual([2, 50]);
     expect(queue.lastOf(replicaId(1))).toBeUndefined();
-    expect(queue.commit()).toEqual([]);
+    expect(queue.commit().committed).toEqual([]);
     expect(names(queue.takeBatch())).toEqual(['2.1', '2.2']);
   });
 });

@@ -9,22 +9,34 @@
  *                                 └── settled: what the log holds leaves the queue ──▶ idle
  *
  * While it settles nothing is handed to the database: (replica, n) enters the log exactly once.
+ *
+ * What other nodes tell before its commit (see `fuse.ts`) is queued here as foreign: nothing behind it is appended until
+ * the log has it, or it is withdrawn. If the log answers and lacks it for a second, its node is taken for lost and this
+ * one appends it; (replica, n) makes that safe.
  */
 import { assert } from '../base/assert.ts';
+import type { Millis } from '../base/time.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
-import type { LogEntry, StoredChange } from '../persistence/log-store.ts';
+import type { LogEntry, PageHeadAt, StoredChange } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
 import { type PageId, type ReplicaId, seq, type Seq, SERVER_REPLICA, SERVER_USER } from '../protocol/ids.ts';
+import type { WireChange, WireName } from '../protocol/messages.ts';
 import { admitChange } from './admission.ts';
-import type { Audience, Rejection } from './audience.ts';
-import { ChangeQueue } from './change-queue.ts';
+import type { Audience } from './audience.ts';
+import { ChangeQueue, type QueuedChange } from './change-queue.ts';
+import { Fuse } from './fuse.ts';
+import { HeldBack } from './held-back.ts';
 import type { PageState } from './page-state.ts';
-import { changesFrames } from './recent-log.ts';
-import type { ReplicaRecord } from './replicas.ts';
-import type { ActorWorld, PageMessage, Subscriber } from './world.ts';
+import { admitForeign, displacedBy, reviewQueue } from './settling.ts';
+import { committedFrames } from './telling.ts';
+import { withdrawnFrame } from './volatile-frames.ts';
+import { fromWire, keyOf, logEntry, toName } from './wire-change.ts';
+import type { ActorWorld, PageBatch, PageMessage, Subscriber, ToldMessage } from './world.ts';
 
 /** Sockets are numbered from 1. */
 const NO_CONNECTION = 0;
+/** So long after another node's changes a page counts as one that others write too. */
+const SHARED_MS = 1000;
 
 type ChangeMessage = PageMessage & { type: 'change' };
 
@@ -33,12 +45,19 @@ export class CommitPipeline {
   readonly #world: ActorWorld;
   readonly #state: PageState;
   readonly #audience: Audience;
-  readonly #queue = new ChangeQueue();
+  readonly #queue: ChangeQueue;
   readonly #rate: TokenBucket;
   #closed: boolean;
+  readonly fuse: Fuse;
   #phase: 'idle' | 'committing' | 'settling' = 'idle';
   #settleWanted = false;
   #readsBegun = 0;
+  #headBefore: Seq;
+  /** When another node's changes came last. */
+  #sharedAt: Millis = -Infinity;
+  readonly #heldBack = new HeldBack();
+  /** Withdrawals that came while the log was being asked. */
+  #withdrawals: WireName[] = [];
 
   constructor(page: PageId, world: ActorWorld, state: PageState, audience: Audience, closed: boolean) {
     this.#page = page;
@@ -46,6 +65,9 @@ export class CommitPipeline {
     this.#state = state;
     this.#audience = audience;
     this.#closed = closed;
+    this.#headBefore = state.head;
+    this.#queue = new ChangeQueue(world.backlog);
+    this.fuse = new Fuse(page, world, this.#queue);
     const { pageChangesPerSecond } = world.limits;
     this.#rate = new TokenBucket(pageChangesPerSecond, pageChangesPerSecond, world.clock.monotonic());
   }
@@ -61,47 +83,37 @@ export class CommitPipeline {
   // ── 1 check, 2 queue ───────────────────────────────────────────────────────────────────────────────────────────
 
   offer(subscriber: Subscriber, message: ChangeMessage): void {
-    const { clock, limits, counts } = this.#world;
-    const { n, hlc, ops, connection } = message;
     const replica = message.replica ?? subscriber.replica;
-    const logged = this.#state.replica(replica);
-    const now = clock.now();
-    const verdict = admitChange(
-      {
-        user: subscriber.user,
-        role: subscriber.role,
-        replica,
-        n,
-        hlc,
-        bytes: ops.length,
-        logged,
-        queued: this.#queue.lastOf(replica),
-        queueLength: this.#queue.length,
-        queueBytes: this.#queue.bytes,
-        closed: this.#closed,
-        latestMs: this.#state.latestMs,
-        now,
-        userWaitMs: message.userWaitMs,
-        takePageRate: () => this.#rate.take(clock.monotonic()),
-      },
-      limits,
-    );
-    switch (verdict.verdict) {
-      case 'acknowledge':
-        counts.change('duplicate');
-        return this.#audience.acknowledge(subscriber, logged!.lastN, logged!.lastSeq, replica);
-      case 'ignore':
-        return counts.change('duplicate');
-      case 'refuse':
-        return this.#audience.reject(connection, n, replica, verdict);
-      case 'accept':
-        return this.#enqueue(subscriber, replica, message, now);
-    }
+    const read = this.#heldBack.readOf(replica);
+    if (read === undefined) this.#offer(subscriber, replica, message, false);
+    else this.#holdBack(subscriber, replica, message, read);
   }
 
-  #enqueue({ user: author }: Subscriber, replica: ReplicaId, message: ChangeMessage, now: number): void {
+  /** `isSure`: the log was read after the change came. */
+  #offer(subscriber: Subscriber, replica: ReplicaId, message: ChangeMessage, isSure: boolean): void {
+    const { clock, limits, counts } = this.#world;
+    const { n, hlc, ops, connection, userWaitMs } = message;
+    const { user, role } = subscriber;
+    const logged = this.#state.replica(replica);
+    const now = clock.now();
+    const verdict = admitChange({
+      user, role, replica, n, hlc, bytes: ops.length, logged, now, userWaitMs,
+      queued: this.#queue.lastOf(replica), queueLength: this.#queue.length, queueBytes: this.#queue.bytes,
+      backlogBytes: this.#world.backlog.bytes, closed: this.#closed, latestMs: this.#state.latestMs,
+      takePageRate: () => this.#rate.take(clock.monotonic()),
+    }, limits); // prettier-ignore
+    if (verdict.verdict === 'accept') return this.#enqueue(subscriber, replica, message, now, isSure);
+    if (verdict.verdict === 'refuse') return this.#audience.reject(connection, n, replica, verdict);
+    counts.change('duplicate');
+    if (verdict.verdict === 'ignore') return;
+    if (this.#state.holdsOther(replica, n, ops))
+      return this.#audience.reject(connection, n, replica, displacedBy(n));
+    this.#audience.acknowledge(subscriber, logged!.lastN, logged!.lastSeq, replica);
+  }
+
+  #enqueue(subscriber: Subscriber, replica: ReplicaId, message: ChangeMessage, now: number, isSure: boolean): void {
     const { n, hlc, connection } = message;
-    const { model } = this.#state;
+    const [{ user: author }, { model }] = [subscriber, this.#state];
     // A copy of its own: the message is a view into a batch that would otherwise stay in memory with it.
     const body = message.ops.slice();
     const decoded = model.decode(body);
@@ -110,60 +122,126 @@ export class CommitPipeline {
     }
     const refusal = model.admit(decoded, { ms: hlc.ms, counter: hlc.counter, replica }, author);
     if (refusal) {
-      this.#resetModelQueue();
+      // Another node may have written what it stands on: the log is asked first.
+      if (refusal.code === 'missing' && !isSure) return this.#holdBack(subscriber, replica, message, this.settle());
       return this.#audience.reject(connection, n, replica, refusal);
     }
-    const change: StoredChange = {
-      replica,
-      n,
-      hlcMs: hlc.ms,
-      hlcCounter: hlc.counter,
-      author,
-      at: now,
-      body,
-    };
-    this.#queue.push({ change, decoded, connection, since: this.#world.clock.monotonic() });
+    const { ms: hlcMs, counter: hlcCounter } = hlc;
+    this.#push({ replica, n, hlcMs, hlcCounter, author, at: now, body }, decoded, connection);
     this.#world.counts.change('accepted');
+    this.#audience.accepted(connection);
+  } // prettier-ignore
+
+  #holdBack(subscriber: Subscriber, replica: ReplicaId, message: ChangeMessage, read: number): void {
+    const full = this.#heldBack.hold({ subscriber, replica, message, read });
+    if (full) this.#audience.reject(message.connection, message.n, replica, full);
+  }
+
+  #push(change: StoredChange, decoded: unknown, connection: number, foreign = false): void {
+    const since = this.#world.clock.monotonic();
+    this.#queue.push({ change, decoded, connection, since, foreign, absentSince: null, handed: false });
     if (this.#phase === 'idle') this.#world.markDirty(this.#page);
+    this.fuse.queued();
   }
 
   /** Queues a change of the server's own, if one is due: it goes the way of all changes, but nobody is to be asked. */
   housekeep(): void {
-    const { clock } = this.#world;
-    const now = clock.now();
+    const now = this.#world.clock.now();
     const body = this.#closed ? undefined : this.#state.model.dueHousekeeping(now);
     if (!body || this.#queue.lastOf(SERVER_REPLICA)) return;
     const n = (this.#state.replica(SERVER_REPLICA)?.lastN ?? 0) + 1;
-    const change = {
-      replica: SERVER_REPLICA,
-      n,
-      hlcMs: now,
-      hlcCounter: 0,
-      author: SERVER_USER,
-      at: now,
-      body,
-    };
-    const decoded = this.#state.model.decode(body);
-    this.#queue.push({ change, decoded, connection: NO_CONNECTION, since: clock.monotonic() });
-    if (this.#phase === 'idle') this.#world.markDirty(this.#page);
+    const stamp = { hlcMs: now, hlcCounter: 0 };
+    const change = { replica: SERVER_REPLICA, n, ...stamp, author: SERVER_USER, at: now, body };
+    this.#push(change, this.#state.model.decode(body), NO_CONNECTION);
+  }
+
+  /** Nothing is left behind in the shard's accounts. */
+  end(): void {
+    this.#queue.retain(() => false);
+  }
+
+  // ── from other nodes ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** CHANGES or COMMITTED of another node. */
+  told(message: ToldMessage): void {
+    if (message.kind === 'committed') this.#heardNames(message.firstSeq, message.changes);
+    else if (message.firstSeq === 0) this.#heardVolatile(message.changes);
+    else this.#heard(message.firstSeq, message.changes);
+  }
+
+  /** What another node says that the log holds from `first` on. */
+  #heard(first: Seq, changes: readonly WireChange[]): void {
+    const { head } = this.#state;
+    const fresh = changes.slice(Math.max(0, head + 1 - first));
+    if (fresh.length === 0) return;
+    // A gap; or our own append stands against it, which the log will settle.
+    if (first > head + 1 || this.#phase !== 'idle') return void this.settle();
+    this.#absorb(fresh.map((change, i) => logEntry(fromWire(change), seq(head + 1 + i))));
+    this.#resume();
+  }
+
+  /** What another node's page was told before its commit is in the log from `first` on; with 0 it is withdrawn. */
+  #heardNames(first: Seq, names: readonly WireName[]): void {
+    if (first === 0) return this.#withdrawn(names);
+    const { head } = this.#state;
+    const fresh = names.slice(Math.max(0, head + 1 - first));
+    if (fresh.length === 0) return;
+    const queued = this.#queue.byName();
+    const changes = fresh.flatMap((name) => queued.get(keyOf(name))?.change ?? []);
+    if (first > head + 1 || this.#phase !== 'idle' || changes.length < fresh.length)
+      return void this.settle();
+    this.#absorb(changes.map((change, i) => logEntry(change, seq(head + 1 + i))));
+    this.#resume();
+  }
+
+  /** The head of the log as the store has it; ours of the time before was in the log before that was asked for. */
+  heardHead({ epoch, head, closed }: PageHeadAt): void {
+    const wentBack = epoch !== this.#state.epoch || head < this.#headBefore;
+    this.#headBefore = this.#state.head;
+    const hasMoved = wentBack || head > this.#state.head || closed !== this.#closed;
+    if (hasMoved && this.#phase === 'idle') this.settle();
+  }
+
+  /** Changes that another node told before their commit: told here too if they can follow, and waited for. */
+  #heardVolatile(changes: readonly WireChange[]): void {
+    if (this.#closed) return;
+    // What is queued here comes first, here and for those who hear of both.
+    this.fuse.blow();
+    this.fuse.tell();
+    const { limits, backlog } = this.#world;
+    const room = () => this.#queue.length < limits.pageQueueMax && backlog.bytes < limits.backlogBytesMax;
+    for (const { ops, ...wire } of changes) {
+      const own = { ...wire, ops: ops.slice() };
+      const decoded = room() ? admitForeign(own, this.#queue, this.#state) : undefined;
+      if (decoded !== undefined) this.#push(fromWire(own), decoded, NO_CONNECTION, true);
+    }
+    this.fuse.tellHere();
+    if (this.#queue.length === 0) this.fuse.mend();
+  }
+
+  #withdrawn(names: readonly WireName[]): void {
+    if (this.#phase !== 'idle') return void (this.#withdrawals = [...this.#withdrawals, ...names]);
+    const gone = new Set(names.map(keyOf));
+    this.#reconsider(({ change, foreign }) => foreign && gone.has(keyOf(toName(change))));
+    if (this.#queue.length > 0) this.#world.markDirty(this.#page);
   }
 
   #resetModelQueue(): void {
-    this.#state.model.resetQueue(
-      this.#queue.all.map(({ decoded, change }) => {
-        const { hlcMs: ms, hlcCounter: counter, replica, author } = change;
-        return { decoded, stamp: { ms, counter, replica }, author };
-      }),
-    );
+    // A page at rest has nothing queued and need not be woken to hear it.
+    if (this.#queue.length === 0 && this.#state.isAtRest) return;
+    this.#state.model.resetQueue(this.#queue.contents());
   }
 
   // ── 3 commit, 4 apply, 5 tell ──────────────────────────────────────────────────────────────────────────────────
 
   /** What to append now, and on which head; nothing while a commit or a read of the log is under way. */
-  takeBatch(): { readonly known: Seq; readonly changes: StoredChange[] } | undefined {
-    if (this.#phase !== 'idle' || this.#queue.length === 0) return undefined;
+  takeBatch(): PageBatch | undefined {
+    if (this.#phase !== 'idle') return undefined;
+    const changes = this.#queue.takeBatch();
+    if (changes.length === 0) return undefined;
     this.#phase = 'committing';
-    return { known: this.#state.head, changes: this.#queue.takeBatch() };
+    const { epoch, head: known } = this.#state;
+    return { epoch, known, changes, isShared: this.#world.clock.monotonic() - this.#sharedAt < SHARED_MS };
   }
 
   appended(): void {
@@ -171,25 +249,27 @@ export class CommitPipeline {
     const { clock, counts } = this.#world;
     const now = clock.now();
     const monotonic = clock.monotonic();
-    const told: LogEntry[] = [];
-    for (const { change, decoded, connection, since } of this.#queue.commit()) {
-      const entry = entryOf(change, seq(this.#state.head + 1));
+    const entries: LogEntry[] = [];
+    const { committed, told } = this.#queue.commit();
+    for (const { change, decoded, connection, since } of committed) {
+      const entry = logEntry(change, seq(this.#state.head + 1));
       this.#audience.notify(connection, entry.n, entry.replica, this.#state.apply(entry, decoded, now));
       counts.commitMs(monotonic - since);
-      told.push(entry);
+      entries.push(entry);
     }
-    counts.committed(told.length);
-    this.#publish(told);
+    counts.committed(entries.length);
+    this.fuse.mend();
+    for (const frame of committedFrames(this.#page, entries, (i) => i < told)) this.fuse.everywhere(frame);
+    this.#resetModelQueue();
     this.#resume();
-  }
-
-  #publish(entries: readonly LogEntry[]): void {
-    for (const frame of changesFrames(this.#page, entries)) this.#world.publish(this.#page, frame);
   }
 
   #resume(): void {
     this.#phase = 'idle';
-    this.#resetModelQueue();
+    if (this.#queue.length === 0) this.fuse.mend();
+    const withdrawals = this.#withdrawals;
+    this.#withdrawals = [];
+    if (withdrawals.length > 0) this.#withdrawn(withdrawals);
     if (this.#settleWanted) this.settle();
     else if (this.#queue.length > 0) this.#world.markDirty(this.#page);
   }
@@ -213,7 +293,7 @@ export class CommitPipeline {
     }
     this.#settleWanted = false;
     this.#phase = 'settling';
-    this.#world.settle(this.#page, this.#state.head);
+    this.#world.settle(this.#page, this.#state.epoch, this.#state.head);
     return ++this.#readsBegun;
   }
 
@@ -222,43 +302,48 @@ export class CommitPipeline {
     return this.#readsBegun - (this.#phase === 'settling' ? 1 : 0);
   }
 
+  /** Asks the log for what other nodes have told and not committed yet. */
+  seekForeign(): void {
+    if (this.#queue.hasForeign && this.#phase === 'idle') this.settle();
+  }
+
   /** The log after our head: applies it, then takes out of the queue what is there or can no longer follow. */
   settled(entries: readonly LogEntry[], closed: boolean): void {
     assert(this.#phase === 'settling', 'a read of the log is answered once');
     this.#closed = closed;
-    const now = this.#world.clock.now();
-    for (const entry of entries) this.#state.applyEntry(entry, now);
-    this.#publish(entries);
-    const lastN = new Map<ReplicaId, number>();
-    this.#queue.retain(({ change, connection }) => {
-      const { replica, n } = change;
-      const logged = this.#state.replica(replica);
-      if (logged?.owner === change.author && n <= logged.lastN) return false;
-      const rejection = this.#rejectionAfterSettling(
-        change,
-        logged,
-        lastN.get(replica) ?? logged?.lastN ?? 0,
-      );
-      if (rejection) this.#audience.reject(connection, n, replica, rejection);
-      else lastN.set(replica, n);
-      return !rejection;
-    });
+    this.#absorb(entries);
+    this.#queue.adoptAbsent(this.#world.clock.monotonic());
     this.#resume();
+    for (const { subscriber, replica, message } of this.#heldBack.take(this.settledReads))
+      if (this.#audience.get(message.connection) === subscriber)
+        this.#offer(subscriber, replica, message, true);
   }
 
-  /** What was let in once is refused now only if it cannot follow: not for role, clock or limits. */
-  #rejectionAfterSettling(change: StoredChange, logged: ReplicaRecord | undefined, lastN: number): Rejection | undefined {
-    if (this.#closed) return { code: 'page_closed', message: 'the page went to the trash' };
-    if (logged && logged.owner !== change.author) {
-      return { code: 'not_yours', message: 'this replica id belongs to another user; draw a new one' };
+  /** Applies and tells what follows our head in the log, and looks at the queue anew. */
+  #absorb(entries: readonly LogEntry[]): void {
+    const now = this.#world.clock.now();
+    const queued = this.#queue.byName();
+    for (const entry of entries) this.#state.applyEntry(entry, now);
+    const known = (i: number) => queued.get(keyOf(toName(entries[i]!)));
+    for (const frame of committedFrames(this.#page, entries, (i) => known(i)?.told ?? false)) {
+      this.#world.publish(this.#page, frame);
     }
-    if (change.n === lastN + 1) return undefined;
-    return { code: 'out_of_order', message: `n is ${change.n}; this replica’s next is ${lastN + 1}` };
+    // An append of ours whose outcome was unknown: nobody has told the other nodes.
+    const ours = entries.some((_, i) => known(i)?.foreign === false);
+    if (entries.some((_, i) => known(i)?.foreign !== false)) this.#sharedAt = this.#world.clock.monotonic();
+    if (ours) for (const frame of committedFrames(this.#page, entries, () => false)) this.#world.tellNodes(this.#page, frame);
+    this.#reconsider(() => false, entries);
   } // prettier-ignore
-}
 
-/** Field by field: a spread of an object costs a microsecond here. */
-function entryOf(change: StoredChange, at: Seq): LogEntry {
-  const { replica, n, hlcMs, hlcCounter, author, body } = change;
-  return { seq: at, replica, n, hlcMs, hlcCounter, author, at: change.at, body };
+  /** Looks at each queued change anew; tells of those that the page has heard of and that will not come. */
+  #reconsider(withdrawn: (queued: QueuedChange) => boolean, entries: readonly LogEntry[] = []): void {
+    if (this.#queue.length === 0) return;
+    const { length } = this.#queue;
+    const facts = { state: this.#state, closed: this.#closed, withdrawn, entries };
+    const { own, foreign } = reviewQueue(this.#queue, this.#audience, facts);
+    if (this.#queue.length < length) this.#resetModelQueue();
+    // Our own are withdrawn everywhere; another node's only here.
+    if (own.length > 0) this.fuse.everywhere(withdrawnFrame(this.#page, own));
+    if (foreign.length > 0) this.#world.publish(this.#page, withdrawnFrame(this.#page, foreign));
+  }
 }

@@ -9,16 +9,17 @@
  * is, in `page-state.ts`.
  */
 import { assert, assertNever } from '../base/assert.ts';
-import type { StoredChange } from '../persistence/log-store.ts';
+import type { Millis } from '../base/time.ts';
 import type { Code } from '../protocol/codes.ts';
-import { encodeServerMessage } from '../protocol/encode.ts';
 import type { PageId, Seq } from '../protocol/ids.ts';
-import { mayWrite, type Role } from '../protocol/messages.ts';
+import type { Role } from '../protocol/messages.ts';
 import { Audience } from './audience.ts';
+import { sortBirths } from './births.ts';
 import { CommitPipeline } from './commit-pipeline.ts';
-import { sendCatchUp } from './joining.ts';
+import { DivergenceWatch } from './divergence-watch.ts';
+import { follows, Joining } from './joining.ts';
 import { PageState } from './page-state.ts';
-import type { ActorWorld, LoadedPage, PageMessage, SubscribeRequest, Subscriber } from './world.ts';
+import type { ActorWorld, LoadedPage, PageBatch, PageMessage, SubscribeRequest } from './world.ts';
 
 interface Loading {
   readonly tag: 'loading';
@@ -31,16 +32,27 @@ interface Live {
   readonly tag: 'live';
   readonly state: PageState;
   readonly commits: CommitPipeline;
-  /** Subscribers whose position is ahead of ours, each with the read of the log after which it is answered. */
+  readonly joining: Joining;
+  /** Subscribers whose position is not one of ours, each with the read of the log after which it is answered. */
   ahead: { readonly request: SubscribeRequest; readonly read: number }[];
 }
 
 type State = Loading | Live | { readonly tag: 'gone' };
 
+/** A page without anything in it: actor, pipeline, queue, Maps. */
+const PAGE_BYTES = 2000;
+/** A subscriber, with its presence; a queued change apart from its body: objects, ids, places in Maps. */
+const SUBSCRIBER_BYTES = 500;
+const QUEUED_BYTES = 1000;
+
+/** Clients of a page that is loaded anew for no fault of its own come back after this. */
+const RELOAD_MS = 100;
+
 export class PageActor {
   readonly page: PageId;
   readonly #world: ActorWorld;
   readonly #audience: Audience;
+  readonly #watch: DivergenceWatch;
   #state: State = { tag: 'loading', waiting: [], creating: false };
   #idleSince: number;
 
@@ -48,8 +60,13 @@ export class PageActor {
     this.page = page;
     this.#world = world;
     this.#audience = new Audience(page, world);
+    this.#watch = new DivergenceWatch(page, world);
     this.#idleSince = world.clock.monotonic();
-    world.load(page, null);
+  }
+
+  /** Asks for the page. Called once, when the world knows this actor. */
+  start(): void {
+    this.#world.load(this.page, null);
   }
 
   get isGone(): boolean {
@@ -58,11 +75,24 @@ export class PageActor {
 
   /** About how much memory the page holds. */
   get bytes(): number {
-    return this.#state.tag === 'live' ? this.#state.state.bytes + this.#state.commits.bytes : 0;
+    const { size, elsewhereBytes } = this.#audience;
+    const people = PAGE_BYTES + size * SUBSCRIBER_BYTES + elsewhereBytes;
+    if (this.#state.tag !== 'live') return people;
+    const { state, commits } = this.#state;
+    return people + state.bytes + commits.bytes + commits.length * QUEUED_BYTES;
+  }
+
+  /** Live, and somebody is on it. */
+  get isInUse(): boolean {
+    return this.#state.tag === 'live' && this.#audience.size > 0;
   }
 
   get queueLength(): number {
     return this.#state.tag === 'live' ? this.#state.commits.length : 0;
+  }
+
+  get isAtRest(): boolean {
+    return this.#state.tag === 'live' && this.#state.state.isAtRest;
   }
 
   /** ms without subscribers and without anything left to do; 0 while the page is in use. */
@@ -93,14 +123,24 @@ export class PageActor {
       }
       case 'presence':
         return this.#audience.setPresence(message.connection, message.state);
+      case 'presence_elsewhere':
+        return this.#audience.hearPresence(message.news);
       case 'sync':
         return this.#sync(message.connection, message.since);
+      case 'diverged':
+        return this.#watch.diverged(this.#audience.get(message.connection), message.seq, message.hash);
+      case 'pull':
+        return this.#live?.joining.pull(message.connection);
+      case 'resume':
+        return this.#live?.joining.resume(message.connection);
       case 'loaded':
         return this.#loaded(message.page);
       case 'absent':
         return this.#absent();
+      case 'load_slow':
+        return this.#sendAway(message.message, message.retryAfterMs);
       case 'load_failed':
-        return this.#die('unavailable', message.message, 1000);
+        return this.#die('unavailable', message.message, message.retryAfterMs);
       case 'appended':
         this.#live?.commits.appended();
         return this.#afterCommit();
@@ -108,12 +148,22 @@ export class PageActor {
         this.#live?.commits.settled(message.entries, message.closed);
         this.#joinAhead();
         return this.#afterCommit();
+      case 'displaced':
+        return this.#die('unavailable', 'the database was put back; the page is loaded anew', RELOAD_MS);
       case 'snapshot_saved':
-        return this.#live?.state.snapshotSaved(message.snapshot);
+        return this.#live?.joining.snapshotSaved(message.snapshot);
       case 'snapshot_failed':
         return this.#live?.state.snapshotFailed();
+      case 'told':
+        this.#live?.commits.told(message.message);
+        return this.#afterCommit();
+      case 'head':
+        return this.#live?.commits.heardHead(message.at);
       case 'tick':
-        return this.snapshot(false);
+        this.#live?.commits.seekForeign();
+        this.#audience.renewPresence();
+        this.#lookAfter();
+        return this.rest(false);
       default:
         assertNever(message);
     }
@@ -131,6 +181,11 @@ export class PageActor {
 
   #afterCommit(): void {
     if (this.queueLength === 0) this.#idleSince = this.#world.clock.monotonic();
+    this.#lookAfter();
+  }
+
+  #lookAfter(): void {
+    if (this.#live && this.#audience.size > 0) this.#watch.tell(this.#live.state);
     this.snapshot(false);
   }
 
@@ -139,9 +194,15 @@ export class PageActor {
   #loaded(loaded: LoadedPage): void {
     assert(this.#state.tag === 'loading', 'a page is loaded once');
     const { waiting } = this.#state;
-    const state = new PageState(loaded, this.#world.clock.now());
+    const state = new PageState(
+      loaded,
+      this.#world.clock.now(),
+      this.#world.snapshotPolicy,
+      this.#world.unpack,
+    );
     const commits = new CommitPipeline(this.page, this.#world, state, this.#audience, loaded.closed);
-    this.#state = { tag: 'live', state, commits, ahead: [] };
+    const joining = new Joining(this.page, this.#world, state, this.#audience, commits.fuse);
+    this.#state = { tag: 'live', state, commits, joining, ahead: [] };
     this.#idleSince = this.#world.clock.monotonic();
     for (const request of waiting) this.#subscribe(request);
     commits.housekeep();
@@ -150,23 +211,8 @@ export class PageActor {
   /** There is no such page: those who may create it do, the others are told. */
   #absent(): void {
     assert(this.#state.tag === 'loading' && !this.#state.creating, 'a page that was just made exists');
-    const creators: SubscribeRequest[] = [];
-    for (const request of this.#state.waiting) {
-      const { create, subscriber } = request;
-      if (create === 'blocks' && mayWrite(subscriber.role)) creators.push(request);
-      else if (create !== null && create !== 'blocks') {
-        this.#audience.refuse(
-          subscriber,
-          'unsupported',
-          `this server has no model "${create}"; it has "blocks"`,
-        );
-      } else
-        this.#audience.refuse(
-          subscriber,
-          'unknown_page',
-          'there is no such page, or it is not yours to create',
-        );
-    }
+    const { creators, refused } = sortBirths(this.#state.waiting);
+    for (const { subscriber, code, message } of refused) this.#audience.refuse(subscriber, code, message);
     if (creators.length === 0) this.#state = { tag: 'gone' };
     else {
       this.#state = { tag: 'loading', waiting: creators, creating: true };
@@ -174,17 +220,25 @@ export class PageActor {
     }
   }
 
+  /** Nobody is to wait for the load; who comes back may find the page. */
+  #sendAway(message: string, retryAfterMs: Millis): void {
+    if (this.#state.tag !== 'loading') return;
+    const waiting = this.#state.waiting.splice(0);
+    for (const { subscriber } of waiting) this.#audience.refuse(subscriber, 'unavailable', message, retryAfterMs); // prettier-ignore
+  }
+
   /** Takes the page out of memory and tells everyone on it; nothing that was acknowledged is lost by that. */
   #die(code: Code, message: string, retryAfterMs: number | null): void {
     for (const { subscriber } of this.#waiting)
       this.#audience.refuse(subscriber, code, message, retryAfterMs);
     this.#audience.refuseAll(code, message, retryAfterMs);
+    this.#live?.commits.end();
     this.#state = { tag: 'gone' };
   }
 
   /** An invariant broke: this actor ends alone; clients subscribe again, and the page is loaded anew. */
-  crash(): void {
-    this.#die('unavailable', 'the page met an error in the server and is loaded anew', 250);
+  crash(retryAfterMs: Millis): void {
+    this.#die('unavailable', 'the page met an error in the server and is loaded anew', retryAfterMs);
   }
 
   // ── subscribers ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -196,17 +250,13 @@ export class PageActor {
     }
     const live = this.#live;
     assert(live, 'a page that is gone gets no messages');
-    const { subscriber, create, epoch } = request;
+    const { subscriber, create, since } = request;
     if (create !== null && create !== 'blocks') {
       return this.#audience.refuse(subscriber, 'wrong_model', `the page exists as "blocks", not "${create}"`);
     }
-    const since = epoch === null || epoch === this.#world.epoch ? request.since : null;
-    if (since !== null && since > live.state.head) {
-      // The client has seen more than this copy: read the log before answering.
-      live.ahead.push({ request, read: live.commits.settle() });
-      return;
-    }
-    this.#join(live, subscriber, since);
+    if (follows(request, live.state)) return live.joining.join(subscriber, since);
+    // The client has seen more than this copy, or the log of another epoch: read it before answering.
+    live.ahead.push({ request, read: live.commits.settle() });
   }
 
   #joinAhead(): void {
@@ -214,23 +264,10 @@ export class PageActor {
     if (!live) return;
     const answered = live.ahead.filter(({ read }) => read <= live.commits.settledReads);
     live.ahead = live.ahead.filter(({ read }) => read > live.commits.settledReads);
-    for (const { subscriber, since } of answered.map(({ request }) => request)) {
-      // Still ahead after reading the log: a position of another incarnation. It gets the page anew.
-      this.#join(live, subscriber, since !== null && since <= live.state.head ? since : null);
+    for (const { request } of answered) {
+      // Still so after reading the log: a position of another incarnation. It gets the page anew.
+      live.joining.join(request.subscriber, follows(request, live.state) ? request.since : null);
     }
-  }
-
-  #join({ state }: Live, subscriber: Subscriber, since: Seq | null): void {
-    const { connection, ch, role, replica } = subscriber;
-    this.#audience.add(subscriber);
-    const lastN = state.replica(replica)?.lastN ?? 0;
-    const { head } = state;
-    const { epoch } = this.#world;
-    this.#world.send(connection, encodeServerMessage({ kind: 'subscribed', ch, role, head, lastN, epoch }));
-    // Before the bulk, which may wait: a list that comes late would undo what was shown since.
-    this.#audience.introduce(subscriber);
-    sendCatchUp(this.#world, this.page, subscriber, state.catchUp(since));
-    this.#audience.joinTopic(subscriber);
   }
 
   #unsubscribe(connection: number): void {
@@ -239,6 +276,7 @@ export class PageActor {
     else if (this.#state.tag === 'live') {
       this.#state.ahead = this.#state.ahead.filter(({ request }) => others(request));
       this.#audience.remove(connection);
+      this.#state.joining.forget(connection);
       if (this.#audience.size === 0) this.#idleSince = this.#world.clock.monotonic();
     }
   }
@@ -251,14 +289,13 @@ export class PageActor {
     if (!subscriber) return;
     if (role !== null) return this.#audience.setRole(subscriber, role);
     this.#unsubscribe(connection);
-    this.#audience.refuse(subscriber, 'forbidden', 'the token does not grant this page');
+    this.#audience.takeAway(subscriber);
   }
 
   #sync(connection: number, since: Seq): void {
     const subscriber = this.#audience.get(connection);
-    const state = this.#live?.state;
-    if (!subscriber || !state || since >= state.head) return;
-    sendCatchUp(this.#world, this.page, subscriber, state.catchUp(since));
+    const live = this.#live;
+    if (subscriber && live && since < live.state.head) live.joining.start(subscriber, since);
   }
 
   /** The frame of everyone whose presence changed since the last call. */
@@ -269,8 +306,18 @@ export class PageActor {
   // ── commits, snapshots and the end ─────────────────────────────────────────────────────────────────────────────
 
   /** What the commit loop is to append now; undefined when there is nothing or an answer is outstanding. */
-  takeBatch(): { readonly known: Seq; readonly changes: StoredChange[] } | undefined {
+  takeBatch(): PageBatch | undefined {
     return this.#live?.commits.takeBatch();
+  }
+
+  /** Looks whether commits take too long; how long the oldest change has waited, null when none does. */
+  checkStall(now: Millis): Millis | null {
+    return this.#live?.commits.fuse.check(now) ?? null;
+  }
+
+  /** Tells of what is queued, if the fuse has blown. */
+  tellVolatile(): void {
+    this.#live?.commits.fuse.tell();
   }
 
   /** The append lost its race or its outcome is unknown. */
@@ -282,8 +329,14 @@ export class PageActor {
   snapshot(force: boolean): void {
     const state = this.#live?.state;
     const taken = state?.takeSnapshot(this.#world.clock.now(), force);
-    if (taken)
-      this.#world.saveSnapshot(this.page, taken.seq, state!.model.version, taken.plain, taken.private);
+    if (taken) this.#world.saveSnapshot(this.page, taken);
+  }
+
+  /** Gives up the decoded document when nobody has written for a while, or at once (`urgent`: memory is short). */
+  rest(urgent: boolean): void {
+    if (!this.#live || this.#live.commits.length > 0) return;
+    // Too much was written since the last snapshot to replay it: the next call finds the new one.
+    if (!this.#live.state.rest(this.#world.clock.now(), urgent)) this.snapshot(true);
   }
 
   /** Leaves memory, unless somebody came back or something is left to do. */

@@ -2,36 +2,73 @@
  * A live page's confirmed state: the fold of a prefix of its log, and nothing else. Queued changes are not in it.
  * Whatever enters, enters here and in seq order: the model, the replicas' numbers, the recent log.
  */
+import { sameBytes } from '../base/bytes.ts';
 import type { Millis } from '../base/time.ts';
 import type { DocumentModel, OpNotice } from '../document/model.ts';
 import type { LogEntry } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
-import type { ReplicaId, Seq } from '../protocol/ids.ts';
+import type { EpochId, ReplicaId, Seq } from '../protocol/ids.ts';
+import { type Compression, threadedCompression } from './compression.ts';
+import { HeldModel } from './held-model.ts';
+import { PageDamagedError } from './page-damage.ts';
 import { RecentLog } from './recent-log.ts';
 import { encodePrivateState, type ReplicaRecord } from './replicas.ts';
-import { changeCost, snapshotIsDue } from './snapshot-policy.ts';
-import type { CachedSnapshot, LoadedPage } from './world.ts';
+import {
+  changeCost,
+  REST_TAIL_BYTES,
+  restIsDue,
+  snapshotIsDue,
+  type SnapshotPolicy,
+} from './snapshot-policy.ts';
+import type { CachedSnapshot, LoadedPage, TakenSnapshot } from './world.ts';
+
+/** The state of a page without anything in it. */
+const STATE_BYTES = 1000;
+/** What is known of one replica: two ids, a record, a place in a Map. */
+const REPLICA_BYTES = 280;
 
 export class PageState {
-  readonly model: DocumentModel;
   readonly recent: RecentLog;
+  /** Of the log that it is made from. */
+  readonly epoch: EpochId;
+  readonly #held: HeldModel;
   readonly #replicas: Map<ReplicaId, ReplicaRecord>;
+  readonly #policy: SnapshotPolicy;
+  readonly #unpack: Compression['unpackNow'];
   #latestMs: Millis;
   #snapshot: CachedSnapshot | null;
   #snapshotUnderWay = false;
   #changesSince = 0;
   #bytesSince = 0;
   #lastChangeAt: Millis;
+  /** The model was asked for since the page was last looked at for rest. */
+  #used = false;
+  #usedAt: Millis;
 
   /** Throws when a logged change cannot be decoded: such a page must not be served as if it were whole. */
-  constructor(loaded: LoadedPage, now: Millis) {
-    this.model = loaded.model;
+  constructor(
+    loaded: LoadedPage,
+    now: Millis,
+    policy: SnapshotPolicy,
+    unpack: Compression['unpackNow'] = threadedCompression.unpackNow,
+  ) {
+    this.epoch = loaded.epoch;
+    this.#unpack = unpack;
+    this.#policy = policy;
+    this.#held = new HeldModel(loaded.model);
     this.#replicas = loaded.private.replicas;
     this.#latestMs = loaded.private.latestMs;
     this.#snapshot = loaded.snapshot;
     this.#lastChangeAt = now;
+    this.#usedAt = now;
     this.recent = new RecentLog(loaded.snapshot?.seq ?? (0 as Seq));
     for (const entry of loaded.tail) this.applyEntry(entry, now);
+  }
+
+  /** Whether the log is known to have another change under this number. */
+  holdsOther(replica: ReplicaId, n: number, body: Uint8Array): boolean {
+    const known = this.recent.find(replica, n);
+    return known !== undefined && !sameBytes(known.body, body);
   }
 
   get head(): Seq {
@@ -46,9 +83,30 @@ export class PageState {
     return this.#snapshot;
   }
 
-  /** About how much memory the page holds: the unit of the shard's budget. */
+  /** The document; decoded now if the page was at rest. */
+  get model(): DocumentModel {
+    this.#used = true;
+    return this.#held.awake ?? this.#held.wake({ snapshot: this.#snapshot, tail: this.#tail }, this.#unpack);
+  }
+
+  get isAtRest(): boolean {
+    return this.#held.isAsleep;
+  }
+
+  /** As `DocumentModel.stateHash`, of a page at rest too. */
+  stateHash(): Uint8Array | null {
+    return this.#held.stateHash();
+  }
+
+  /** The log after the cached snapshot. */
+  get #tail(): LogEntry[] {
+    return this.recent.since(this.#snapshot?.seq ?? (0 as Seq));
+  }
+
+  /** About how much memory the page holds: the unit of the shard's budget. `bench memory` compares it with the heap's. */
   get bytes(): number {
-    return this.recent.bytes + 2 * (this.#snapshot?.plainBytes ?? 0) + 4096;
+    const packed = this.#snapshot?.body.length ?? 0;
+    return STATE_BYTES + this.#held.bytes + packed + this.recent.bytes + this.#replicas.size * REPLICA_BYTES;
   }
 
   replica(id: ReplicaId): ReplicaRecord | undefined {
@@ -76,41 +134,66 @@ export class PageState {
   applyEntry(entry: LogEntry, now: Millis): OpNotice[] {
     const decoded = this.model.decode(entry.body);
     if (isMalformed(decoded))
-      throw new Error(`the log’s change ${entry.seq} cannot be read: ${decoded.malformed}`);
+      throw new PageDamagedError(
+        entry.seq,
+        `the log’s change ${entry.seq} cannot be read: ${decoded.malformed}`,
+      );
     return this.apply(entry, decoded, now);
   }
 
   /** The encoded state, when it is time for a snapshot (or `force`, and there is anything new). */
-  takeSnapshot(
-    now: Millis,
-    force: boolean,
-  ): { seq: Seq; plain: Uint8Array; private: Uint8Array } | undefined {
-    if (this.#snapshotUnderWay || this.#changesSince === 0) return undefined;
+  takeSnapshot(now: Millis, force: boolean): TakenSnapshot | undefined {
+    if (this.#snapshotUnderWay || !this.#hasUnsaved) return undefined;
     const since = {
       changes: this.#changesSince,
       bytes: this.#bytesSince,
       snapshotBytes: this.#snapshot?.plainBytes ?? 0,
       idleMs: now - this.#lastChangeAt,
     };
-    if (!force && !snapshotIsDue(since)) return undefined;
+    if (!force && !snapshotIsDue(since, this.#policy)) return undefined;
     this.#snapshotUnderWay = true;
     this.#changesSince = 0;
     this.#bytesSince = 0;
     const model = this.model.encodePrivate();
     return {
+      epoch: this.epoch,
       seq: this.head,
+      modelVersion: this.model.version,
       plain: this.model.encodeSnapshot(),
       private: encodePrivateState({ replicas: this.#replicas, latestMs: this.#latestMs, model }),
     };
   }
 
   get hasNews(): boolean {
-    return this.#changesSince > 0 || this.#snapshotUnderWay;
+    return this.#hasUnsaved || this.#snapshotUnderWay;
+  }
+
+  /** Past an op that this version does not know nothing is to be saved: the snapshot would lack what it did. */
+  get #hasUnsaved(): boolean {
+    return this.#changesSince > 0 && this.stateHash() !== null;
+  }
+
+  /**
+   * Gives up the decoded document if nobody has used it for a while (`urgent`: or just now), and the part of the log that
+   * only those need who have been away. Nothing may be queued. False: a snapshot has to be made first.
+   */
+  rest(now: Millis, urgent: boolean): boolean {
+    if (this.#used) {
+      this.#used = false;
+      this.#usedAt = now;
+    }
+    const plainBytes = this.#snapshot?.plainBytes ?? 0;
+    if (this.isAtRest || !(urgent || restIsDue(now - this.#usedAt, plainBytes))) return true;
+    if (this.#snapshotUnderWay) return true;
+    if (this.#bytesSince > REST_TAIL_BYTES) return false;
+    this.#held.sleep();
+    if (this.#snapshot) this.recent.trimTo(REST_TAIL_BYTES, this.#snapshot.seq);
+    return true;
   }
 
   snapshotSaved(snapshot: CachedSnapshot): void {
     this.#snapshotUnderWay = false;
-    // An answer to the actor before this one: ours is as new, and the log before it is not held.
+    // An older one than ours: the log before ours is not held.
     if (this.#snapshot && snapshot.seq <= this.#snapshot.seq) return;
     // A client just behind the new snapshot still gets changes: keep the log back to the one before.
     if (this.#snapshot) this.recent.trim(this.#snapshot.seq);

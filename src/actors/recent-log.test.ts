@@ -9,7 +9,8 @@ import { decodeServerMessage } from '../protocol/decode.ts';
 import { seq } from '../protocol/ids.ts';
 import { WIRE } from '../protocol/limits.ts';
 import type { ServerMessage } from '../protocol/messages.ts';
-import { changesFrames, RecentLog } from './recent-log.ts';
+import { RecentLog } from './recent-log.ts';
+import { changesFrames } from './telling.ts';
 
 function logOf(after: number, count: number): RecentLog {
   const log = new RecentLog(seq(after));
@@ -73,12 +74,12 @@ describe('changesFrames', () => {
     return body;
   }
 
-  test('none for no entries, one for a few', () => {
+  test('W17 none for no entries, one for a few', () => {
     expect(changesFrames(PAGE, [])).toEqual([]);
     expect(decoded([10, 10, 10])).toEqual([[5, 3]]);
   });
 
-  test('are cut at their size, each naming its first seq; a large change stands alone', () => {
+  test('W17 are cut at their size, each naming its first seq; a large change stands alone', () => {
     const half = WIRE.changesBytes / 2;
     expect(decoded([half, half, 100, 2 * WIRE.changesBytes, 100])).toEqual([
       [5, 1],

@@ -4,12 +4,11 @@
  * behind a fresh snapshot still gets changes and not the page. Bounded, since snapshots are made by cost.
  */
 import { assert } from '../base/assert.ts';
-import type { PageId, Seq } from '../protocol/ids.ts';
-import { seq } from '../protocol/ids.ts';
-import { WIRE } from '../protocol/limits.ts';
-import { encodeServerMessage } from '../protocol/encode.ts';
-import type { WireChange } from '../protocol/messages.ts';
+import { type ReplicaId, seq, type Seq } from '../protocol/ids.ts';
 import type { LogEntry } from '../persistence/log-store.ts';
+
+/** One entry apart from its body: the object, its numbers and ids, a view and its buffer. */
+const ENTRY_BYTES = 450;
 
 export class RecentLog {
   /** Entries with seq first, first + 1, …; `#entries[0]` has seq `#after + 1`. */
@@ -25,8 +24,19 @@ export class RecentLog {
     return seq(this.#after + this.#entries.length);
   }
 
+  /** About how much memory it takes. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#entries.length * ENTRY_BYTES;
+  }
+
+  /** The newest change held. */
+  get newest(): LogEntry | undefined {
+    return this.#entries.at(-1);
+  }
+
+  /** The change of this name, if it is held. */
+  find(replica: ReplicaId, n: number): LogEntry | undefined {
+    return this.#entries.findLast((entry) => entry.n === n && entry.replica === replica);
   }
 
   push(entry: LogEntry): void {
@@ -46,6 +56,16 @@ export class RecentLog {
     return this.#entries.slice(position - this.#after);
   }
 
+  /** Lets go of the oldest, so that about `bytesMax` are left and all after `keep`. */
+  trimTo(bytesMax: number, keep: Seq): void {
+    let position = this.head;
+    for (let bytes = 0; position > this.#after; position = seq(position - 1)) {
+      bytes += this.#entries[position - this.#after - 1]!.body.length + ENTRY_BYTES;
+      if (bytes > bytesMax) break;
+    }
+    this.trim(seq(Math.min(position, keep)));
+  }
+
   /** Lets go of everything up to `position`. */
   trim(position: Seq): void {
     if (position <= this.#after) return;
@@ -53,29 +73,4 @@ export class RecentLog {
     for (const entry of gone) this.#bytes -= entry.body.length;
     this.#after = position;
   }
-}
-
-const toWire = (entry: LogEntry): WireChange => ({
-  replica: entry.replica,
-  n: entry.n,
-  hlc: { ms: entry.hlcMs, counter: entry.hlcCounter },
-  author: entry.author,
-  at: entry.at,
-  ops: entry.body,
-});
-
-/** CHANGES frames for consecutive entries, each of about `WIRE.changesBytes` at most. */
-export function changesFrames(page: PageId, entries: readonly LogEntry[]): Uint8Array[] {
-  const frames: Uint8Array[] = [];
-  for (let from = 0; from < entries.length;) {
-    let bytes = 0;
-    let to = from;
-    while (to < entries.length && (to === from || bytes + entries[to]!.body.length <= WIRE.changesBytes)) {
-      bytes += entries[to++]!.body.length + 64;
-    }
-    const changes = entries.slice(from, to).map(toWire);
-    frames.push(encodeServerMessage({ kind: 'changes', page, firstSeq: entries[from]!.seq, changes }));
-    from = to;
-  }
-  return frames;
 }

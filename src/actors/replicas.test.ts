@@ -20,7 +20,7 @@ const state: fc.Arbitrary<PrivateState> = fc.record({
   model: fc.uint8Array({ maxLength: 300 }),
 }); // prettier-ignore
 
-test('decode gives what was encoded', () => {
+test('A15 decode gives what was encoded', () => {
   fc.assert(
     fc.property(state, (one) => {
       expect(decodePrivateState(encodePrivateState(one))).toEqual(one);
@@ -28,7 +28,7 @@ test('decode gives what was encoded', () => {
   );
 });
 
-test('cut and mutated bytes throw MsgpackError or nothing', () => {
+test('W2 cut and mutated bytes throw MsgpackError or nothing', () => {
   const random = seededRandom(1);
   const bytes = encodePrivateState(fc.sample(state, { numRuns: 10, seed: 1 }).at(-1)!);
   for (let i = 0; i < 3000; i++) {

@@ -3,14 +3,19 @@
  * and time. An actor never awaits: it asks, returns, and the answer is its next message.
  */
 import type { DocumentModel } from '../document/model.ts';
-import type { LogEntry, PageKind } from '../persistence/log-store.ts';
+import type { LogEntry, PageHeadAt, PageKind, StoredChange } from '../persistence/log-store.ts';
 import type { NoticeCode } from '../protocol/codes.ts';
 import type { EpochId, PageId, ReplicaId, Seq, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
-import type { Role, WireStamp } from '../protocol/messages.ts';
+import type { Role, ServerMessage, WirePresence, WireStamp } from '../protocol/messages.ts';
 import type { Clock, Millis } from '../base/time.ts';
 import type { Log } from '../base/log.ts';
+import type { Backlog } from './change-queue.ts';
+import type { Compression } from './compression.ts';
+import type { PresenceNews } from './presence.ts';
 import type { PrivateState } from './replicas.ts';
+import type { HashPolicy } from './hash-policy.ts';
+import type { SnapshotPolicy } from './snapshot-policy.ts';
 
 export interface Subscriber {
   readonly connection: number;
@@ -19,6 +24,8 @@ export interface Subscriber {
   /** The replica of the socket's HELLO: whose changes these are unless a change says otherwise. */
   readonly replica: ReplicaId;
   role: Role;
+  /** The last change that was refused, until one is let in: those behind it are not answered. */
+  refused?: { readonly replica: ReplicaId; readonly n: number } | undefined;
 }
 
 export interface SubscribeRequest {
@@ -31,6 +38,8 @@ export interface SubscribeRequest {
 /** A page as it was found in the store. */
 export interface LoadedPage {
   readonly kind: PageKind;
+  /** In which all of it was read. */
+  readonly epoch: EpochId;
   readonly closed: boolean;
   readonly model: DocumentModel;
   readonly private: PrivateState;
@@ -47,6 +56,26 @@ export interface CachedSnapshot {
   readonly plainBytes: number;
 }
 
+/** What a page wants appended now, and after which place of which log. */
+export interface PageBatch {
+  readonly epoch: EpochId;
+  readonly known: Seq;
+  readonly changes: readonly StoredChange[];
+  /** Other nodes have written the page just now. */
+  readonly isShared: boolean;
+}
+
+/** A page's encoded state, to be packed and stored. */
+export interface TakenSnapshot {
+  readonly epoch: EpochId;
+  readonly seq: Seq;
+  readonly modelVersion: number;
+  readonly plain: Uint8Array;
+  readonly private: Uint8Array;
+}
+
+export type ToldMessage = Extract<ServerMessage, { kind: 'changes' | 'committed' }>;
+
 export type PageMessage =
   | { readonly type: 'subscribe'; readonly request: SubscribeRequest }
   | { readonly type: 'unsubscribe'; readonly connection: number }
@@ -62,25 +91,48 @@ export type PageMessage =
       readonly userWaitMs: Millis;
     }
   | { readonly type: 'presence'; readonly connection: number; readonly state: Uint8Array | null }
+  | { readonly type: 'presence_elsewhere'; readonly news: PresenceNews }
   | { readonly type: 'sync'; readonly connection: number; readonly since: Seq }
+  | { readonly type: 'diverged'; readonly connection: number; readonly seq: Seq; readonly hash: Uint8Array }
+  | { readonly type: 'pull'; readonly connection: number }
+  /** The reader was too slow to follow the page, and has read what was sent. */
+  | { readonly type: 'resume'; readonly connection: number }
   | { readonly type: 'loaded'; readonly page: LoadedPage }
   | { readonly type: 'absent' }
-  | { readonly type: 'load_failed'; readonly message: string }
+  /** The load goes on, but the store has said nothing for a while. */
+  | { readonly type: 'load_slow'; readonly message: string; readonly retryAfterMs: Millis }
+  | { readonly type: 'load_failed'; readonly message: string; readonly retryAfterMs: Millis }
   | { readonly type: 'appended' }
   | { readonly type: 'settled'; readonly entries: LogEntry[]; readonly closed: boolean }
+  /** Instead of either: the log is not the one that the page was made from, or ends before what it holds. */
+  | { readonly type: 'displaced' }
   | { readonly type: 'snapshot_saved'; readonly snapshot: CachedSnapshot }
   | { readonly type: 'snapshot_failed' }
+  /** From another node: CHANGES and COMMITTED of this page. */
+  | { readonly type: 'told'; readonly message: ToldMessage }
+  /** The head of the log, as the store has it. */
+  | { readonly type: 'head'; readonly at: PageHeadAt }
   | { readonly type: 'tick' };
 
 export interface ActorWorld {
   readonly clock: Clock;
   readonly limits: Limits;
-  readonly epoch: EpochId;
   readonly log: Log;
+  readonly snapshotPolicy: SnapshotPolicy;
+  /** When pages tell their hash; by default seldom. */
+  readonly hashPolicy?: HashPolicy | undefined;
+  /** A snapshot that was unpacked before, unpacked again. */
+  readonly unpack: Compression['unpackNow'];
   readonly counts: ActorCounts;
+  /** How long a change may wait for its commit before others are told of it; 0: always told at once. */
+  readonly stallMs: Millis;
+  /** What the queues of all pages of the shard hold together. */
+  readonly backlog: Backlog;
   send(connection: number, frame: Uint8Array): void;
-  /** Like `send`, for what may be large: a joiner's snapshot and tail. Waits, in its order, while the reader is slow. */
+  /** Like `send`, for parts of what may be large: a joiner's snapshot and tail. Waits, in its order, for the reader. */
   sendBulk(connection: number, frame: Uint8Array): void;
+  /** There is (more) bulk for this reader. Answered by `pull` when it has room. */
+  offerBulk(connection: number, ch: number): void;
   /** To every socket that joined the page's topic. */
   publish(page: PageId, frame: Uint8Array): void;
   join(connection: number, page: PageId): void;
@@ -91,16 +143,18 @@ export interface ActorWorld {
   load(page: PageId, create: PageKind | null): void;
   /** The page has changes to append; the commit loop calls `takeBatch` when it is free. Answered by `appended` or `settled`. */
   markDirty(page: PageId): void;
-  /** Read what the log holds after `known`, whatever it takes. Answered by `settled`. */
-  settle(page: PageId, known: Seq): void;
+  /** Read what the log of that epoch holds after `known`, whatever it takes. Answered by `settled` or `displaced`. */
+  settle(page: PageId, epoch: EpochId, known: Seq): void;
   /** Packs and stores. Answered by `snapshot_saved` or `snapshot_failed`. */
-  saveSnapshot(
-    page: PageId,
-    seq: Seq,
-    modelVersion: number,
-    plain: Uint8Array,
-    privateState: Uint8Array,
-  ): void;
+  saveSnapshot(page: PageId, taken: TakenSnapshot): void;
+  /** To this page's actors on other nodes; at most once, perhaps never. */
+  tellNodes(page: PageId, frame: Uint8Array): void;
+  /** To the same: `change` of who is here, or everybody who is, again. Nobody is no message. */
+  sharePresence(page: PageId, kind: 'change' | 'list', states: readonly WirePresence[]): void;
+  /** Something waits for its commit: `checkStall` is called now and then until nothing does. */
+  watch(page: PageId): void;
+  /** The page is to hear of its queue: `tellVolatile` is called at the end of the turn. */
+  markUntold(page: PageId): void;
   /** Presence changed: `takePresence` is called at the end of the turn. */
   markPresence(page: PageId): void;
 }
@@ -111,5 +165,10 @@ export interface ActorCounts {
   committed(changes: number): void;
   commitMs(ms: number): void;
   notice(code: NoticeCode): void;
+  /** A page's commits take longer than they may: its changes are told before them. */
+  stall(): void;
+  volatile(changes: number): void;
   join(kind: 'snapshot' | 'tail'): void;
+  /** A client's state was found to have another hash than the page's. */
+  diverged(): void;
 }

@@ -2,6 +2,7 @@
  * The logger's shape, so that nothing below `main` depends on pino. `silentLog` is for tests and for embedding.
  * Fields never hold tokens, secrets or document text.
  */
+
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -2,6 +2,7 @@
  * Randomness as a parameter, like time. `systemRandom` is cryptographic; `seededRandom` replays (xoshiro128**,
  * Blackman and Vigna 2018, 128 bits of state).
  */
+
 export interface Random {
   /** An unsigned 32-bit integer. */
   uint32(): number;

@@ -2,6 +2,7 @@
  * Time as a parameter. Everything that asks for the time or wants to be called later takes a `Clock`; the one
  * place that touches the system's is here, so that a test or a simulation replays a run from its seed.
  */
+
 export type Millis = number;
 
 export interface Timer {

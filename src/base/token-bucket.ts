@@ -1,6 +1,8 @@
 /**
- * A rate limit: `perSecond` tokens flow in, at most `burst` are kept, each act takes one. Pure: time is passed in.
+ * A rate limit: `perSecond` tokens flow in, at most `burst` are kept, each act takes one, or as many as it is worth (never
+ * more than `burst`). Pure: time is passed in.
  */
+
 export class TokenBucket {
   readonly #perMs: number;
   readonly #burst: number;
@@ -14,15 +16,15 @@ export class TokenBucket {
     this.#at = nowMs;
   }
 
-  /** Takes a token and returns 0, or takes none and returns the ms until there is one. `nowMs` is monotonic. */
-  take(nowMs: number): number {
+  /** Takes its tokens and returns 0, or takes none and returns the ms until there are. `nowMs` is monotonic. */
+  take(nowMs: number, tokens = 1): number {
     this.#tokens = Math.min(this.#burst, this.#tokens + (nowMs - this.#at) * this.#perMs);
     this.#at = nowMs;
-    if (this.#tokens >= 1) {
-      this.#tokens--;
+    if (this.#tokens >= tokens) {
+      this.#tokens -= tokens;
       return 0;
     }
-    return Math.ceil((1 - this.#tokens) / this.#perMs);
+    return Math.ceil((tokens - this.#tokens) / this.#perMs);
   }
 
   /** Full again: nothing is lost by forgetting this bucket. */

@@ -16,7 +16,7 @@ const EXPECTED = new Set([
   'DatabaseTooNewError', 'TransportUnavailableError', 'ListenError',
 ]); // prettier-ignore
 
-export function failWith(error: unknown): never {
+export function failWith(error: unknown, exitCode = 1): never {
   // Commander has printed its own message (or the help) by now.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
   const known = error instanceof Error && (EXPECTED.has(error.name) || 'syscall' in error);
@@ -28,5 +28,5 @@ export function failWith(error: unknown): never {
   // The server's code, for scripts and for looking it up in docs/protocol.md.
   const code = error instanceof OctavoError ? ` (${error.code})` : '';
   process.stderr.write(`octavo: ${text}${code}\n`);
-  process.exit(1);
+  process.exit(exitCode);
 }

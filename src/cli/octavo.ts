@@ -5,11 +5,15 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { epochCommand } from './epoch.ts';
 import { failWith } from './fail.ts';
+import { chaosCommand } from './chaos.ts';
 import { catCommand, exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
+import { revokeCommand } from './revoke.ts';
 import { startCommand } from './start.ts';
 import { tokenCommand } from './token.ts';
+import { rebuildCommand, verifyCommand } from './verify.ts';
 import { watchCommand } from './watch.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -23,10 +27,15 @@ const program = new Command('octavo')
   .exitOverride()
   .addCommand(startCommand())
   .addCommand(tokenCommand())
+  .addCommand(revokeCommand())
   .addCommand(importCommand())
   .addCommand(exportCommand())
   .addCommand(catCommand())
-  .addCommand(watchCommand());
+  .addCommand(watchCommand())
+  .addCommand(verifyCommand())
+  .addCommand(rebuildCommand())
+  .addCommand(epochCommand())
+  .addCommand(chaosCommand());
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
 

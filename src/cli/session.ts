@@ -18,6 +18,8 @@ export interface SessionOptions {
 
 const OPEN_TIMEOUT_MS = 10_000;
 const TOKEN_SECONDS = 600;
+const OUTDATED =
+  'warning: the page holds edits of a newer version, which this one does not know and does not show';
 
 export function withSessionOptions(command: Command): Command {
   return command
@@ -59,7 +61,9 @@ export async function withPage<T>(
   };
   try {
     const opening = client.open(page, create ? { create: 'blocks' } : {});
-    return await work(await withTimeout(opening, OPEN_TIMEOUT_MS, late));
+    const opened = await withTimeout(opening, OPEN_TIMEOUT_MS, late);
+    if (opened.outdated) process.stderr.write(`${OUTDATED}\n`);
+    return await work(opened);
   } finally {
     await client.close();
   }

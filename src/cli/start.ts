@@ -1,5 +1,5 @@
 /**
- * `octavo start`: runs a node until SIGTERM or SIGINT, then drains it.
+ * `octavo start`: runs a node until SIGTERM or SIGINT, then drains it. A second signal ends it without waiting for clients.
  */
 import { Command } from 'commander';
 import { withTimeout } from '../base/time.ts';
@@ -9,6 +9,7 @@ import { createLog } from '../process-log.ts';
 import { LIMIT_TABLE } from '../protocol/limits.ts';
 import { CommandError } from './fail.ts';
 
+/** What a stop may take besides the time that clients have to move. */
 const STOP_MS = 5000;
 
 function table(rows: readonly (readonly [string, string, string])[]): string {
@@ -49,11 +50,15 @@ async function start(): Promise<void> {
   );
   const signal = await Promise.race([stopSignal(), node.failed]);
   log.info({ reason: signal }, 'stopping');
+  // Without its database there is nothing that clients could be served with.
+  if (!signal.startsWith('SIG')) node.hurry();
+  void stopSignal().then(() => node.hurry());
+  const withinMs = config.drainMs + STOP_MS;
   // The watch over a shutdown that hangs: what is in the log is safe either way.
   await withTimeout(
     node.stop(),
-    STOP_MS,
-    () => new CommandError(`the shutdown took more than ${STOP_MS} ms`),
+    withinMs,
+    () => new CommandError(`the shutdown took more than ${withinMs} ms`),
   );
   if (!signal.startsWith('SIG')) throw new CommandError(signal);
   log.info({}, 'stopped');

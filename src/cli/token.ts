@@ -2,7 +2,8 @@
  * `octavo token`: prints a token and nothing else, for trying things out and for scripts.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type PageId, parseId } from '../protocol/ids.ts';
+import type { PageId } from '../protocol/ids.ts';
+import { parseId } from '../protocol/parse-id.ts';
 import { type Role, ROLES } from '../protocol/messages.ts';
 import { mintToken } from './local-token.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { JsonValue } from '../base/json.ts';
 import type { BlockJson, TextRun } from '../document/block-json.ts';
-import type { Block } from '../document/blocks.ts';
+import type { Block } from '../document/block.ts';
 import type { BlockId } from '../protocol/ids.ts';
 import type { WorkingCopy } from './working-copy.ts';
 

@@ -5,11 +5,11 @@
  * Changes may come between the parts of a snapshot and while it is unpacked (which is asynchronous): they are kept. A
  * gap without a snapshot on its way sends SYNC, once; the answer is changes from there on, or a snapshot.
  */
-import { decodeSnapshot } from '../document/snapshot.ts';
+import { readSnapshot } from '../document/snapshot.ts';
 import { type PageId, seq, type Seq } from '../protocol/ids.ts';
-import type { ServerMessage, WireChange } from '../protocol/messages.ts';
+import type { ServerMessage, WireChange, WireName } from '../protocol/messages.ts';
 import type { PendingChange } from './outbox.ts';
-import { type PackedSnapshot, SnapshotParts, unpackSnapshot } from './snapshot-parts.ts';
+import { type PackedSnapshot, SnapshotParts, type Unpack } from './snapshot-parts.ts';
 import type { WorkingCopy } from './working-copy.ts';
 
 export interface CatchUpHooks {
@@ -26,10 +26,13 @@ export interface CatchUpHooks {
 }
 
 const KEPT_BYTES_MAX = 32 << 20;
+/** About what a change that was only named takes while it is kept: it is held anyway. */
+const NAMED_BYTES = 64;
 
 export class CatchUp {
   readonly #page: PageId;
   readonly #copy: WorkingCopy;
+  readonly #unpack: Unpack;
   readonly #hooks: CatchUpHooks;
   readonly #parts = new SnapshotParts();
   /** The snapshot that is being unpacked. */
@@ -37,10 +40,15 @@ export class CatchUp {
   #kept: { first: Seq; changes: readonly WireChange[]; bytes: number }[] = [];
   #keptBytes = 0;
   #syncing = false;
+  /** The server brings us here by itself: a gap below it is no gap. */
+  #promised: Seq = seq(0);
+  /** The log is known to reach so far, by names of changes that are not known here. */
+  #wanted: Seq = seq(0);
 
-  constructor(page: PageId, copy: WorkingCopy, hooks: CatchUpHooks) {
+  constructor(page: PageId, copy: WorkingCopy, unpack: Unpack, hooks: CatchUpHooks) {
     this.#page = page;
     this.#copy = copy;
+    this.#unpack = unpack;
     this.#hooks = hooks;
   }
 
@@ -59,6 +67,29 @@ export class CatchUp {
     this.#unpacking = null;
     this.#dropKept();
     this.#syncing = false;
+    this.#promised = seq(0);
+    this.#wanted = seq(0);
+  }
+
+  /** What brings us to `head` is on its way, in order, though later changes may overtake it. */
+  promised(head: Seq): void {
+    this.#promised = head;
+  }
+
+  /** Changes that were told before their commit stand in the log from `firstSeq` on. What is not known here is asked for. */
+  names(firstSeq: Seq, names: readonly WireName[]): void {
+    const { replica } = this.#copy;
+    const first = seq(Math.max(firstSeq, replica.seq + 1));
+    const fresh = names.slice(first - firstSeq);
+    const changes = replica.resolve(fresh);
+    if (changes.length > 0) this.changes(first, changes, changes.length * NAMED_BYTES);
+    if (changes.length === fresh.length) return;
+    this.#wanted = seq(Math.max(this.#wanted, first + fresh.length - 1));
+    this.#askForGap();
+  }
+
+  get #lacking(): boolean {
+    return this.#kept.length > 0 || this.#copy.replica.seq < this.#wanted;
   }
 
   #dropKept(): void {
@@ -72,7 +103,7 @@ export class CatchUp {
     if (!whole) return this.#askForGap();
     if (whole.seq <= this.#copy.replica.seq) return this.#drainKept([]);
     this.#unpacking = whole;
-    unpackSnapshot(whole).then(
+    this.#unpack(whole).then(
       (bytes) => this.#unpacking === whole && this.#load(whole.seq, bytes),
       (error: unknown) => this.#unpacking === whole && this.#hooks.damaged(error),
     );
@@ -82,7 +113,8 @@ export class CatchUp {
     this.#unpacking = null;
     let table;
     try {
-      table = decodeSnapshot(this.#page, bytes);
+      // That it is what was written is found out by the next hash: an alarm, and not the end of the page.
+      table = readSnapshot(this.#page, bytes).table;
     } catch (error) {
       // The outside world: a newer model, or a server gone wrong.
       return this.#hooks.unreadable(error);
@@ -100,7 +132,7 @@ export class CatchUp {
       const confirmed = this.#apply(first, changes);
       if (this.#kept.length > 0) this.#drainKept(confirmed);
       else {
-        this.#syncing = false;
+        this.#syncing &&= this.#lacking;
         this.#hooks.advanced(confirmed);
       }
       return;
@@ -113,7 +145,12 @@ export class CatchUp {
   }
 
   #askForGap(): void {
-    if (this.#syncing || this.awaitsSnapshot || this.#kept.length === 0) return;
+    if (this.#lacking) this.ask();
+  }
+
+  /** Asks for what comes after our position, unless an answer is due. */
+  ask(): void {
+    if (this.#syncing || this.awaitsSnapshot || this.#copy.replica.seq < this.#promised) return;
     this.#syncing = true;
     this.#hooks.sync(this.#copy.replica.seq);
   }
@@ -133,7 +170,7 @@ export class CatchUp {
       for (const change of this.#apply(kept[done]!.first, kept[done]!.changes)) confirmed.push(change);
     }
     kept.splice(0, done);
-    if (kept.length === 0) this.#syncing = false;
+    this.#syncing &&= this.#lacking;
     this.#askForGap();
     this.#hooks.advanced(confirmed);
   }

@@ -3,7 +3,8 @@
  * Kept up from the blocks that an edit touched, so an edit costs the logarithm of its siblings (and one array splice),
  * never the size of the page.
  */
-import type { Block, BlockTable } from '../document/blocks.ts';
+import type { Block } from '../document/block.ts';
+import type { BlockTable } from '../document/blocks.ts';
 import { compareOrder } from '../document/order.ts';
 import type { BlockId } from '../protocol/ids.ts';
 

@@ -1,16 +1,17 @@
 /**
- * The client: one connection, one replica id, any number of open pages. What comes from the link is handed to the page
+ * The client: one connection, any number of open pages; one replica id, and a fresh one for a page that is opened again. What comes from the link is handed to the page
  * that it is for: by ch for what answers me, by page id for what everyone hears.
  */
 import type { Clock } from '../base/time.ts';
 import type { Random } from '../base/random.ts';
 import { newId, type PageId, type ReplicaId } from '../protocol/ids.ts';
-import type { ServerMessage } from '../protocol/messages.ts';
+import type { ServerMessage, WireStamp } from '../protocol/messages.ts';
 import { idOf } from './editing.ts';
 import { OctavoError } from './errors.ts';
 import { Emitter } from './events.ts';
 import { Link, type Status } from './link.ts';
 import { Page } from './page.ts';
+import type { Unpack } from './snapshot-parts.ts';
 import type { OpenSocket } from './socket.ts';
 import type { TokenProvider } from './token.ts';
 
@@ -24,6 +25,8 @@ export interface ClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly openSocket: OpenSocket;
+  /** Unpacks snapshots; a parameter, because the platform’s own works on a thread that no test commands. */
+  readonly unpack: Unpack;
 }
 
 export interface OpenOptions {
@@ -42,6 +45,8 @@ export class Client extends Emitter<ClientEvents> {
   readonly #link: Link;
   readonly #pages = new Map<PageId, Page>();
   readonly #pageByCh = new Map<number, Page>();
+  /** Of pages that were closed: the highest stamp made or seen there. */
+  readonly #leftAt = new Map<PageId, WireStamp>();
   #status: Status = 'connecting';
   #refusal: OctavoError | null = null;
 
@@ -86,20 +91,25 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   #makePage(id: PageId, create: string | null): Page {
-    const { clock, random } = this.#options;
+    const { clock, random, unpack } = this.#options;
+    const leftAt = this.#leftAt.get(id) ?? null;
     const page = new Page({
       id,
       create,
       clock,
       random,
-      replica: this.replica,
+      unpack,
+      // The node that answers may know less of what was sent from here than we do: its numbers cannot be gone on with.
+      replica: leftAt ? newId<ReplicaId>(clock.now(), random) : this.replica,
+      leftAt,
       link: this.#link,
       rerouted: (from, to) => {
         if (from !== null && this.#pageByCh.get(from) === page) this.#pageByCh.delete(from);
         if (to !== null) this.#pageByCh.set(to, page);
       },
       unheeded: (error) => this.emit('error', error),
-      closed: () => {
+      closed: (stamp) => {
+        this.#leftAt.set(id, stamp);
         if (this.#pages.get(id) === page) this.#pages.delete(id);
       },
     });
@@ -108,10 +118,10 @@ export class Client extends Emitter<ClientEvents> {
     return page;
   }
 
+  /** ROLE without a ch says only that a fresh token was taken: one for each page follows. */
   #route(message: ServerMessage): void {
     if ('page' in message) this.#pages.get(message.page)?.wire.receive(message);
     else if ('ch' in message && message.ch !== null) this.#pageByCh.get(message.ch)?.wire.receive(message);
-    else if (message.kind === 'role') this.#each((page) => page.wire.receive(message));
   }
 
   #setStatus(status: Status): void {

@@ -33,3 +33,14 @@ export class OctavoError extends Error {
     this.class = codeClass(code);
   }
 }
+
+/** Codes that are about me or the page: whatever else is pending would be refused alike. */
+export const FOR_ALL: ReadonlySet<string> = new Set([
+  'forbidden',
+  'page_closed',
+  'unauthorized',
+  'unknown_page',
+]);
+
+/** Codes that a page which is open meets only for its presence (docs/protocol.md, part 10). */
+export const ABOUT_PRESENCE = new Set<string>(['too_large', 'not_yours', 'malformed']);

@@ -28,6 +28,7 @@ function person(number: number) {
     heeded: () => false,
     changed: () => {},
     rejected: () => {},
+    settled: () => {},
     sealed: () => {},
   });
   const editor = new Editor(copy, random, () => 1);
@@ -56,7 +57,7 @@ function exchange(
 }
 
 describe('undo', () => {
-  it('takes back structure, in order, and redoes it', () => {
+  it('K20 takes back structure, in order, and redoes it', () => {
     const { copy, editor, pause, view } = person(1);
     const a = editor.insert({ type: 'paragraph', props: { k: 1 } }, {});
     pause();
@@ -78,7 +79,7 @@ describe('undo', () => {
     expect([view(b).parent!.id, view(a).props, copy.canRedo]).toEqual([a, { k: 2, l: 3 }, false]);
   });
 
-  it('joins what is typed within half a second, and nothing across another edit', () => {
+  it('K21 joins what is typed within half a second, and nothing across another edit', () => {
     const { copy, editor, pause, view } = person(1);
     const id = editor.insert({ type: 'paragraph', text: 'a' }, {});
     pause();
@@ -101,7 +102,7 @@ describe('undo', () => {
     expect([shown(), view(id).deleted]).toEqual([['abcde', 1], false]);
   });
 
-  it('takes a transaction of text and structure back as one', () => {
+  it('K20 takes a transaction of text and structure back as one', () => {
     const { copy, editor, pause, view } = person(1);
     const a = editor.insert({ type: 'paragraph', text: 'one two' }, {});
     pause();
@@ -116,7 +117,7 @@ describe('undo', () => {
     expect([view(a).plainText, view(b).deleted]).toEqual(['one', false]);
   });
 
-  it('never touches what somebody else wrote later', () => {
+  it('K20 never touches what somebody else wrote later', () => {
     const [me, you] = [person(1), person(2)];
     const log: WireChange[] = [];
     const id = me.editor.insert({ type: 'paragraph', props: { mine: 1, shared: 1 }, text: 'ab' }, {});
@@ -140,7 +141,7 @@ describe('undo', () => {
     expect(me.copy.undo()).toBe(false);
   });
 
-  it('empties redo at a new edit', () => {
+  it('K20 empties redo at a new edit', () => {
     const { copy, editor, pause } = person(1);
     editor.insert({ type: 'paragraph' }, {});
     pause();

@@ -10,6 +10,7 @@
 import { systemRandom } from '../base/random.ts';
 import { systemClock } from '../base/time.ts';
 import { Client, type ClientOptions } from './client.ts';
+import { unpackSnapshot } from './snapshot-parts.ts';
 import { openWebSocket } from './socket.ts';
 
 export type ConnectOptions = Pick<ClientOptions, 'url' | 'token'> & Partial<ClientOptions>;
@@ -21,6 +22,7 @@ export function connect(options: ConnectOptions): Client {
     clock: systemClock,
     random: systemRandom,
     openSocket: openWebSocket,
+    unpack: unpackSnapshot,
     ...options,
   });
 }
@@ -31,6 +33,7 @@ export type { Client, OpenOptions } from './client.ts';
 export type { Page } from './page.ts';
 export type { BlockView } from './block-view.ts';
 export type { Destination, NewBlock } from './editing.ts';
+export type { DivergedEvent } from './divergence.ts';
 export type { ChangeEvent, ChangeSummary, PageEvents, RejectedEvent } from './page-events.ts';
 export type { Presence, PresenceState } from './presence.ts';
 export type { Status } from './link.ts';

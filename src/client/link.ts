@@ -7,8 +7,10 @@
  *     any ── a close code that forbids coming back, or `close()` ──▶ closed
  *
  * SUBSCRIBEs do not wait for WELCOME: HELLO and they leave together, so a join costs one round trip.
+ * A server that is about to stop says when to move (GOAWAY). Then a second socket is dialled while the first still serves;
+ * when the other server has said WELCOME the pages go over to it, so they are without a server for one round trip.
  */
-import { backoffMs, type Random } from '../base/random.ts';
+import type { Random } from '../base/random.ts';
 import type { Clock, Millis, Timer } from '../base/time.ts';
 import { CLOSE, mayComeBack } from '../protocol/codes.ts';
 import { decodeServerMessage, isMalformed } from '../protocol/decode.ts';
@@ -16,8 +18,11 @@ import { encodeClientMessage } from '../protocol/encode.ts';
 import type { ReplicaId } from '../protocol/ids.ts';
 import { defaultLimits, type Limits } from '../protocol/limits.ts';
 import { type ClientMessage, PROTOCOL_VERSION, type ServerMessage } from '../protocol/messages.ts';
+import { BackOff } from './back-off.ts';
+import { Dial } from './dial.ts';
 import { type ClientCode, OctavoError } from './errors.ts';
-import type { OpenSocket, Socket } from './socket.ts';
+import { FrameQueue } from './frame-queue.ts';
+import type { OpenSocket } from './socket.ts';
 import { type TokenProvider, TokenSource } from './token.ts';
 
 export type Status = 'connecting' | 'online' | 'offline' | 'closed';
@@ -48,21 +53,14 @@ export interface LinkOptions {
 }
 
 type State =
-  | { kind: 'connecting'; socket: Socket | null; timer: Timer }
-  | { kind: 'open'; socket: Socket; timer: Timer; welcomedAt: Millis | null }
+  | { kind: 'connecting'; dial: Dial }
+  | { kind: 'open'; dial: Dial }
   | { kind: 'waiting'; timer: Timer }
   | { kind: 'closed' };
 
-const CONNECT_TIMEOUT_MS = 10_000;
-const BACKOFF_MS = { first: 250, max: 15_000 };
-/** Back-off starts anew after a connection that lasted this long. */
-const STABLE_MS = 5_000;
 const BEAT_MS = 5_000;
 const PING_AFTER_MS = 15_000;
 const SILENCE_MAX_MS = 30_000;
-/** Above this, pages hold back what they have. */
-const CONGESTED_BYTES = 1 << 20;
-const DRAIN_POLL_MS = 20;
 /** Many refusals for one expired token ask for one fresh token. */
 const RENEW_EVERY_MS = 2_000;
 
@@ -77,14 +75,15 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #handlers: LinkHandlers;
   readonly #token: TokenSource;
+  readonly #frames: FrameQueue;
   #state: State = { kind: 'closed' };
-  #attempt = 0;
+  readonly #backOff: BackOff;
+  /** Towards another server, while the one of now is about to stop; or when that is tried. */
+  #next: Dial | null = null;
+  #moveTimer: Timer | null = null;
   #limits: Limits = defaultLimits;
   /** The server's time at a reading of the monotonic clock: immune to jumps of the wall clock. */
   #serverTime: { time: Millis; at: Millis } | null = null;
-  #queue: Uint8Array[] = [];
-  #queueBytes = 0;
-  #flushing = false;
   #heardAt: Millis = 0;
   #nextCh = 1;
   #beat: Timer | null = null;
@@ -93,11 +92,29 @@ export class Link {
   constructor(options: LinkOptions, handlers: LinkHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#backOff = new BackOff(options.clock, options.random);
+    const dial = () => (this.#state.kind === 'open' ? this.#state.dial : null);
+    this.#frames = new FrameQueue(options.clock, dial, () => handlers.drained());
     this.#token = new TokenSource(options.token, options.clock, () => this.now(), () => this.renewToken()); // prettier-ignore
+  }
+
+  /** The replica of HELLO. */
+  get replica(): ReplicaId {
+    return this.#options.replica;
+  }
+
+  /** How CHANGE names a replica: not at all, if it is that of HELLO. */
+  named(replica: ReplicaId): ReplicaId | null {
+    return replica === this.#options.replica ? null : replica;
   }
 
   get limits(): Limits {
     return this.#limits;
+  }
+
+  /** 0: a change may be sent now, and is counted; else the ms until one may. */
+  takeChange(): Millis {
+    return this.#frames.takeChange();
   }
 
   get isOpen(): boolean {
@@ -105,8 +122,7 @@ export class Link {
   }
 
   get congested(): boolean {
-    const buffered = this.#state.kind === 'open' ? this.#state.socket.bufferedAmount : 0;
-    return this.#queueBytes + buffered > CONGESTED_BYTES;
+    return this.#frames.congested;
   }
 
   /** The server's time, as well as it is known. */
@@ -123,95 +139,144 @@ export class Link {
 
   start(): void {
     if (this.#state.kind !== 'closed') return;
-    this.#attempt = 0;
+    this.#backOff.startAnew();
     this.#connect();
     this.#beat = this.#options.clock.after(BEAT_MS, () => this.#onBeat());
   }
 
-  #connect(): void {
+  #dial(): Dial {
     const { clock, openSocket, url } = this.#options;
-    const timer = clock.after(CONNECT_TIMEOUT_MS, () => {
-      this.#drop(state, 1006, 'the server did not answer within 10 s');
-    });
-    const state: State & { kind: 'connecting' } = { kind: 'connecting', socket: null, timer };
-    this.#state = state;
-    this.#handlers.status('connecting');
-    // Events of a socket that is no longer ours are not heard.
-    const own = () => this.#state === state || (this.#state.kind === 'open' && this.#state.timer === timer);
-    const events = {
-      open: () => own() && this.#opened(state),
-      message: (bytes: Uint8Array) => own() && this.#received(bytes),
-      close: (code: number, reason: string) => own() && this.#drop(this.#state, code, reason),
-    };
-    const open = async () => {
-      const socket = await openSocket(url, await this.#token.get(), events);
-      if (!own()) return socket.close(1000);
-      state.socket = socket;
-    };
-    open().catch((error: unknown) => {
-      // The outside world: no network, or the provider failed. Told, and tried again.
-      if (!own()) return;
-      const told = error instanceof OctavoError ? error : new OctavoError('unavailable', String(error));
-      this.#handlers.error(told);
-      this.#drop(state, 1006, told.message);
-    });
+    return new Dial(
+      { url, clock, openSocket, token: () => this.#token.get() },
+      {
+        opened: (dial) => this.#opened(dial),
+        message: (dial, bytes) => this.#received(dial, bytes),
+        failed: (error) => this.#handlers.error(error),
+        closed: (dial, code, reason) => this.#lost(dial, code, reason),
+      },
+    );
   }
 
-  #opened(state: State & { kind: 'connecting' }): void {
-    // A socket may open before the promise that brings it has settled.
-    if (!state.socket) return queueMicrotask(() => this.#state === state && this.#opened(state));
-    this.#state = { kind: 'open', socket: state.socket, timer: state.timer, welcomedAt: null };
-    this.#heardAt = this.#options.clock.monotonic();
-    this.#nextCh = 1;
+  #connect(): void {
+    this.#state = { kind: 'connecting', dial: this.#dial() };
+    this.#handlers.status('connecting');
+  }
+
+  #hello(): ClientMessage {
     const { replica, name } = this.#options;
-    this.send({ kind: 'hello', version: PROTOCOL_VERSION, replica, clientName: name });
+    return { kind: 'hello', version: PROTOCOL_VERSION, replica, clientName: name };
+  }
+
+  #opened(dial: Dial): void {
+    if (dial === this.#next) return dial.send(encodeClientMessage(this.#hello()));
+    this.#enter(dial);
+    this.send(this.#hello());
     this.#handlers.opened();
   }
 
-  #received(bytes: Uint8Array): void {
+  #enter(dial: Dial): void {
+    this.#state = { kind: 'open', dial };
     this.#heardAt = this.#options.clock.monotonic();
+    this.#nextCh = 1;
+  }
+
+  #received(dial: Dial, bytes: Uint8Array): void {
     const message = decodeServerMessage(bytes);
+    if (dial === this.#next) return void (!isMalformed(message) && message.kind === 'welcome' && this.#moved(dial, message));
+    this.#heardAt = this.#options.clock.monotonic();
     // A kind of a newer server.
     if (isMalformed(message)) return;
-    if (message.kind === 'welcome') this.#welcomed(message);
+    if (message.kind === 'welcome') this.#welcomed(dial, message);
     else if (message.kind === 'pong') this.#serverTime = { time: message.time, at: this.#heardAt };
+    else if (message.kind === 'goaway') this.#goAway(message.afterMs);
     else if (message.kind === 'error' && message.ch === null) {
       if (message.code === 'expired' && this.#token.renewable) this.renewToken();
       else this.#handlers.error(new OctavoError(message.code, message.message));
     } else this.#handlers.message(message);
-  }
+  } // prettier-ignore
 
-  #welcomed(message: ServerMessage & { kind: 'welcome' }): void {
-    const state = this.#state;
-    if (state.kind !== 'open') return;
-    state.timer.cancel();
-    state.welcomedAt = this.#heardAt;
+  #welcomed(dial: Dial, message: ServerMessage & { kind: 'welcome' }): void {
+    dial.welcomed();
     this.#limits = { ...defaultLimits, ...message.limits };
+    this.#frames.setLimits(this.#limits);
     this.#serverTime = { time: message.time, at: this.#heardAt };
     this.#handlers.status('online');
   }
 
+  // ── to another server ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The server is about to stop. */
+  #goAway(afterMs: Millis): void {
+    if (this.#next || this.#moveTimer) return;
+    this.#backOff.startAnew();
+    this.#moveIn(afterMs);
+  }
+
+  #moveIn(delayMs: Millis): void {
+    this.#moveTimer = this.#options.clock.after(delayMs, () => {
+      this.#moveTimer = null;
+      this.#next = this.#dial();
+    });
+  }
+
+  #stay(): void {
+    this.#moveTimer?.cancel();
+    this.#moveTimer = null;
+    this.#next?.close();
+    this.#next = null;
+  }
+
+  /** The other server has let us in. */
+  #moved(dial: Dial, message: ServerMessage & { kind: 'welcome' }): void {
+    const before = this.#state;
+    this.#next = null;
+    this.#frames.clear();
+    // What the pages say on leaving is for nobody.
+    this.#state = { kind: 'connecting', dial };
+    this.#handlers.lost();
+    if ('dial' in before) before.dial.close(1000);
+    this.#enter(dial);
+    this.#welcomed(dial, message);
+    this.#handlers.opened();
+  }
+
+  // ── the end of a socket ────────────────────────────────────────────────────────────────────────────────────────
+
+  #lost(dial: Dial, code: number, reason: string): void {
+    if (dial !== this.#next) return this.#drop(code, reason);
+    this.#next = null;
+    // The server of now serves on for a while.
+    if (mayComeBack(code)) this.#moveIn(this.#backOff.next());
+  }
+
   /** Ends a connection, and plans the next unless the code forbids it. */
-  #drop(state: State, code: number, reason: string): void {
-    if (state !== this.#state && !(this.#state.kind === 'open' && state.kind === 'connecting')) return;
-    const { clock, random } = this.#options;
+  #drop(code: number, reason: string): void {
     const now = this.#state;
     if (now.kind === 'closed' || now.kind === 'waiting') return;
-    now.timer.cancel();
-    now.socket?.close();
-    this.#queue = [];
-    this.#queueBytes = 0;
+    const { clock } = this.#options;
+    const { welcomedAt } = now.dial;
+    now.dial.close();
+    this.#frames.clear();
     const wasOpen = now.kind === 'open';
-    const lasted =
-      now.kind === 'open' && now.welcomedAt !== null && clock.monotonic() - now.welcomedAt > STABLE_MS;
-    if (lasted) this.#attempt = 0;
+    if (welcomedAt !== null) this.#backOff.lost(welcomedAt);
+    // One that stops in good order says so to all at once, and is not to be spared: another serves.
+    if (welcomedAt !== null && code === CLOSE.going_away.code) this.#backOff.startAnew();
+    const next = this.#next;
+    this.#next = null;
+    this.#stay();
     if (mayComeBack(code)) {
-      const delay = backoffMs(random, this.#attempt++, BACKOFF_MS.first, BACKOFF_MS.max);
-      this.#state = { kind: 'waiting', timer: clock.after(delay, () => this.#connect()) };
+      if (next) this.#state = { kind: 'connecting', dial: next };
+      else this.#state = { kind: 'waiting', timer: clock.after(this.#backOff.next(), () => this.#connect()) };
       if (wasOpen) this.#handlers.lost();
-      this.#handlers.status('offline');
+      this.#handlers.status(next ? 'connecting' : 'offline');
+      // It has said HELLO.
+      if (next?.isOpen) {
+        this.#enter(next);
+        this.#handlers.opened();
+      }
       return;
     }
+    next?.close();
     this.#end();
     if (wasOpen) this.#handlers.lost();
     this.#handlers.status('closed');
@@ -224,14 +289,15 @@ export class Link {
     this.#state = { kind: 'closed' };
     this.#beat?.cancel();
     this.#token.stop();
+    this.#stay();
   }
 
   #onBeat(): void {
     this.#beat = this.#options.clock.after(BEAT_MS, () => this.#onBeat());
     const state = this.#state;
-    if (state.kind !== 'open' || state.welcomedAt === null) return;
+    if (state.kind !== 'open' || state.dial.welcomedAt === null) return;
     const silentMs = this.#options.clock.monotonic() - this.#heardAt;
-    if (silentMs >= SILENCE_MAX_MS) return this.#drop(state, 1006, 'the server fell silent');
+    if (silentMs >= SILENCE_MAX_MS) return this.#drop(1006, 'the server fell silent');
     if (silentMs >= PING_AFTER_MS) this.ping();
     this.#handlers.beat();
   }
@@ -243,36 +309,7 @@ export class Link {
 
   /** Sends at the end of this turn. Without a connection it is dropped: pages say everything again on a new one. */
   send(message: ClientMessage): void {
-    if (this.#state.kind !== 'open') return;
-    const bytes = encodeClientMessage(message);
-    this.#queue.push(bytes);
-    this.#queueBytes += bytes.length;
-    if (this.#flushing) return;
-    this.#flushing = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    const state = this.#state;
-    if (state.kind !== 'open') {
-      this.#flushing = false;
-      return;
-    }
-    let sent = 0;
-    while (sent < this.#queue.length && state.socket.bufferedAmount <= 4 * CONGESTED_BYTES) {
-      const bytes = this.#queue[sent++]!;
-      this.#queueBytes -= bytes.length;
-      state.socket.send(bytes);
-    }
-    if (sent === this.#queue.length) this.#queue = [];
-    else this.#queue.splice(0, sent);
-    this.#flushing = this.#queue.length > 0 || this.congested;
-    if (this.#flushing) {
-      this.#options.clock.after(DRAIN_POLL_MS, () => {
-        this.#flush();
-        if (!this.congested) this.#handlers.drained();
-      });
-    }
+    this.#frames.add(message);
   }
 
   /** Takes another token into use: in band when connected, else with the next connection. */
@@ -298,10 +335,10 @@ export class Link {
   close(): void {
     const state = this.#state;
     if (state.kind === 'closed') return;
-    this.#flush();
+    this.#frames.flush();
     this.#end();
-    state.timer.cancel();
-    if (state.kind !== 'waiting') state.socket?.close(1000);
+    if (state.kind === 'waiting') state.timer.cancel();
+    else state.dial.close(1000);
     if (state.kind === 'open') this.#handlers.lost();
     this.#handlers.status('closed');
   }

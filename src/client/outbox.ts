@@ -8,6 +8,7 @@
  * Once a change has been sent, its content is settled: the server may hold it, whatever the socket did since. So only
  * changes that were never sent are merged, and only refused ones are rewritten.
  */
+import { sameBytes } from '../base/bytes.ts';
 import type { Op } from '../document/ops.ts';
 import type { Stamp } from '../document/hlc.ts';
 import { type Seq } from '../protocol/ids.ts';
@@ -21,7 +22,8 @@ export interface PendingChange {
   parts: Uint8Array[];
   bytes: number;
   textOnly: boolean;
-  everSent: boolean;
+  /** The number under which it was sent last; 0: not yet, or it is certain that the log does not have it under that. */
+  sentN: number;
   body: Uint8Array | null;
   /** Where the log holds it; 0 while that is not known. */
   seq: Seq;
@@ -36,6 +38,8 @@ export class Outbox {
   #inFlight = 0;
   #bytes = 0;
   #lastN = 0;
+  /** The highest number of mine that the log is known to hold. */
+  #loggedN = 0;
 
   get changes(): readonly PendingChange[] {
     return this.#changes;
@@ -49,6 +53,12 @@ export class Outbox {
     return this.#inFlight;
   }
 
+  /** How many of those in flight have a number above `n`. */
+  inFlightAfter(n: number): number {
+    const first = this.#changes[0];
+    return first ? Math.max(0, this.#inFlight - Math.max(0, n - first.n + 1)) : 0;
+  }
+
   get bytes(): number {
     return this.#bytes;
   }
@@ -57,7 +67,7 @@ export class Outbox {
   add(change: PendingChange): PendingChange {
     const last = this.#changes.at(-1);
     this.#bytes += change.bytes;
-    if (last && last.textOnly && change.textOnly && !last.everSent && this.#fits(last, change)) {
+    if (last && last.textOnly && change.textOnly && last.body === null && this.#fits(last, change)) {
       for (let i = 0; i < change.ops.length; i++) {
         last.ops.push(change.ops[i]!);
         last.parts.push(change.parts[i]!);
@@ -76,14 +86,25 @@ export class Outbox {
     );
   }
 
+  /** The next change to send. */
+  get next(): PendingChange | undefined {
+    return this.#changes[this.#inFlight];
+  }
+
   /** The next change to send, now counted as in flight; `undefined` if all are. */
   takeNext(): PendingChange | undefined {
-    const change = this.#changes[this.#inFlight];
+    const change = this.next;
     if (!change) return undefined;
     this.#inFlight++;
-    change.everSent = true;
+    change.sentN = change.n;
     change.body ??= joinOps(change.parts);
     return change;
+  }
+
+  /** The pending change of this number. */
+  get(n: number): PendingChange | undefined {
+    const first = this.#changes[0];
+    return first && this.#changes[n - first.n];
   }
 
   /** Whether the change of this number is with the server. */
@@ -100,6 +121,7 @@ export class Outbox {
 
   /** The log has all up to `n`: takes them off and returns them. */
   confirmTo(n: number): PendingChange[] {
+    this.#loggedN = Math.max(this.#loggedN, n);
     let count = 0;
     while (count < this.#changes.length && this.#changes[count]!.n <= n) count++;
     if (count === 0) return [];
@@ -107,6 +129,20 @@ export class Outbox {
     for (const change of confirmed) this.#bytes -= change.bytes;
     this.#inFlight = Math.max(0, this.#inFlight - count);
     return confirmed;
+  }
+
+  /**
+   * The log has a change of mine under this number: takes off what that confirms. If it is not the one that is pending
+   * under it (a node took one in that another refused), mine from there on get the numbers behind it, and are sent again.
+   */
+  confirmEntry(n: number, body: Uint8Array): PendingChange[] {
+    const pending = this.get(n);
+    if (!pending || sameBytes(pending.body, body)) return this.confirmTo(n);
+    const before = this.confirmTo(n - 1);
+    this.#loggedN = n;
+    this.recallFrom(n);
+    this.renumber(0, n + 1);
+    return before;
   }
 
   /** Takes a refused change out, and numbers those after it anew. Nothing from it on may be in flight. */
@@ -136,11 +172,35 @@ export class Outbox {
     this.#lastN = next - 1;
   }
 
-  /** The replica's last n in the log, as the server says: numbers go on behind it. */
+  /**
+   * The log has mine up to `n`: takes those off that can be among them, and returns them. One that was never sent under its
+   * number cannot: what the log has there is another that was refused elsewhere. It and those behind it are to go on after `n`.
+   */
+  confirmSent(n: number): PendingChange[] {
+    const stray = this.#changes.find((change) => change.n <= n && change.sentN !== change.n);
+    if (!stray) return this.confirmTo(n);
+    const confirmed = this.confirmTo(stray.n - 1);
+    this.recallFrom(stray.n);
+    this.continueAfter(n);
+    return confirmed;
+  }
+
+  /** From `n` on what was sent is not in the log under these numbers: the server says that they are not next. */
+  missedFrom(n: number): void {
+    for (const change of this.#changes) if (change.n >= n) change.sentN = 0;
+  }
+
+  /** The replica's last n in the log when the server said so, or what has come since: numbers go on behind it. */
   continueAfter(lastN: number): void {
-    const index = this.#changes.findIndex((change) => change.n > lastN);
-    if (index >= 0) this.renumber(index, lastN + 1);
-    else this.#lastN = lastN;
+    const last = Math.max(lastN, this.#loggedN);
+    this.#loggedN = last;
+    if (this.#changes.length > 0) this.renumber(0, last + 1);
+    else this.#lastN = last;
+  }
+
+  /** The log is another one: what the one before held says nothing of it. */
+  forgetLog(): void {
+    this.#loggedN = 0;
   }
 
   /** Replaces ops of a refused change; drops it, and closes the gap, if none are left. */
@@ -149,7 +209,7 @@ export class Outbox {
     change.ops = keep.map(({ op }) => op);
     change.parts = keep.map(({ part }) => part);
     change.bytes = change.parts.reduce((sum, part) => sum + part.length, 0);
-    change.body = null;
+    [change.body, change.sentN] = [null, 0];
     this.#bytes += change.bytes;
     if (keep.length === 0) this.remove(change.n);
   }

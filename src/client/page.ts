@@ -7,29 +7,35 @@ import type { Random } from '../base/random.ts';
 import type { JsonValue } from '../base/json.ts';
 import type { BlockJson } from '../document/block-json.ts';
 import type { BlockId, PageId, ReplicaId, Seq } from '../protocol/ids.ts';
-import { mayWrite, type Role, type ServerMessage } from '../protocol/messages.ts';
+import { mayWrite, type Role, type ServerMessage, type WireStamp } from '../protocol/messages.ts';
 import type * as Y from 'yjs';
 import { blockToJson, BlockView, viewOf } from './block-view.ts';
 import { type Destination, Editor, idOf, type NewBlock } from './editing.ts';
+import { Divergence } from './divergence.ts';
 import { type ClientCode, OctavoError } from './errors.ts';
 import { Emitter } from './events.ts';
 import type { Link } from './link.ts';
 import type { PendingChange } from './outbox.ts';
 import type { PageEvents, RejectedEvent } from './page-events.ts';
 import { Presence } from './presence.ts';
+import type { Unpack } from './snapshot-parts.ts';
 import { Subscription } from './subscription.ts';
 import { WorkingCopy } from './working-copy.ts';
 
 export interface PageOptions {
   readonly id: PageId;
+  /** Under which its changes are made. */
   readonly replica: ReplicaId;
+  /** Where the clock stood when the page was closed before; null: it is open for the first time. */
+  readonly leftAt: WireStamp | null;
   readonly create: string | null;
   readonly link: Link;
   readonly clock: Clock;
   readonly random: Random;
+  readonly unpack: Unpack;
   /** The ch under which the page hears replies has changed from the first to the second. */
   readonly rerouted: (from: number | null, to: number | null) => void;
-  readonly closed: () => void;
+  readonly closed: (stamp: WireStamp) => void;
   /** Something was refused, and nobody listens to the page. */
   readonly unheeded: (error: OctavoError) => void;
 }
@@ -41,8 +47,10 @@ export class Page extends Emitter<PageEvents> {
   readonly #copy: WorkingCopy;
   readonly #editor: Editor;
   readonly #subscription: Subscription;
+  readonly #divergence: Divergence;
   #role: Role | null = null;
-  #saved = true;
+  /** As the application was told last. */
+  readonly #told = { saved: true, settled: true, outdated: false };
   #closed = false;
   #ch: number | null = null;
   #over: OctavoError | null = null;
@@ -50,7 +58,7 @@ export class Page extends Emitter<PageEvents> {
   /** Applications get pages from `client.open`. */
   constructor(options: PageOptions) {
     super();
-    const { id, replica, link, clock, random } = options;
+    const { id, replica, link, clock, random, unpack } = options;
     this.id = id;
     this.#options = options;
     const now = () => link.now();
@@ -63,23 +71,38 @@ export class Page extends Emitter<PageEvents> {
       limits: () => link.limits,
       locked: () => this.#locked(),
       heeded: () => this.has('change'),
-      changed: (event) => this.emit('change', event),
+      changed: (event) => {
+        this.#check('outdated');
+        this.emit('change', event);
+      },
       rejected: (event) => this.#rejected(event),
+      settled: () => {
+        this.#check('outdated');
+        this.#check('settled');
+      },
       sealed: () => {
-        this.#checkSaved();
+        this.#check('saved');
         this.#subscription.pump();
       },
     });
+    if (options.leftAt) this.#copy.replica.clock.observe(options.leftAt);
     this.#editor = new Editor(this.#copy, random, now);
-    this.#subscription = new Subscription(id, options.create, link, this.#copy, clock, random, {
+    this.#subscription = new Subscription(id, options.create, link, this.#copy, clock, random, unpack, {
       role: (role) => this.#setRole(role),
       live: (live) => this.emit('live', live),
       subscribed: () => this.presence.subscribed(),
+      presenceSlowed: (waitMs) => this.presence.slowed(waitMs),
       confirmed: (changes) => this.#confirmed(changes),
       over: (error) => this.#end(error),
       route: (ch) => this.#route(ch),
     });
-    this.presence = new Presence(clock, replica, () => link.limits.presenceBytesMax, (state) => this.#sendPresence(state)); // prettier-ignore
+    this.#divergence = new Divergence(clock, random, {
+      ours: () => this.#copy.replica.confirmed.hash,
+      report: (seq, hash) => link.send({ kind: 'diverged', ch: this.#subscription.ch!, seq, hash }),
+      diverged: (event) => this.emit('diverged', event),
+      repair: () => this.#subscription.takeAnew(),
+    });
+    this.presence = new Presence(clock, link.replica, () => link.limits.presenceBytesMax, (state) => this.#sendPresence(state)); // prettier-ignore
   }
 
   /** Edits are never dropped in silence: who does not listen here is told through the client. */
@@ -92,6 +115,11 @@ export class Page extends Emitter<PageEvents> {
     if (this.#over) return this.#over.code;
     if (this.#closed) return 'closed';
     return this.#role === null || mayWrite(this.#role) ? null : 'forbidden';
+  }
+
+  /** Under which my changes are made here. */
+  get replica(): ReplicaId {
+    return this.#copy.replica.id;
   }
 
   /** My role on the page; null before the first sync, or when it was taken away. */
@@ -107,6 +135,22 @@ export class Page extends Emitter<PageEvents> {
   /** Whether every edit made here is durable on the server. */
   get saved(): boolean {
     return this.#copy.replica.pendingCount === 0;
+  }
+
+  /**
+   * Whether everything of others that is shown here is durable. False while the server's database stalls and it tells
+   * people of each other's edits before they are stored: then some of what is shown may be taken back.
+   */
+  get settled(): boolean {
+    return this.#copy.replica.volatileCount === 0;
+  }
+
+  /**
+   * Whether the page holds edits that this version of the SDK does not know: they are not shown, and all else is. Editing
+   * goes on, and nothing is lost by it; but who should see all of the page needs the newer version (a reload, for a web page).
+   */
+  get outdated(): boolean {
+    return !this.#copy.replica.confirmed.isWhole;
   }
 
   get pendingChanges(): number {
@@ -225,8 +269,12 @@ export class Page extends Emitter<PageEvents> {
   #end(error: OctavoError): void {
     this.#closed = true;
     this.#over ??= error;
+    // Refused for good: what has no answer is the application's again. (Who closes a page has let go of it.)
+    if (error.code !== 'closed') this.#copy.refuseAll(error.code, error.message);
+    if (error.code === 'forbidden') this.#setRole(null);
     this.presence.clear();
-    this.#options.closed();
+    this.#divergence.close();
+    this.#options.closed(this.#copy.replica.clock.latest);
     if (error.code !== 'closed') this.emit('error', error);
     this.emit('closed', error);
   }
@@ -235,25 +283,32 @@ export class Page extends Emitter<PageEvents> {
     if (role === this.#role) return;
     this.#role = role;
     this.emit('role', role);
-    if (role === null) this.#subscription.refuse(new OctavoError('forbidden'));
+    if (role === null)
+      this.#subscription.refuse(new OctavoError('forbidden', 'the page is not granted any longer'));
   }
 
   #confirmed(changes: readonly PendingChange[]): void {
     if (this.has('confirmed'))
       for (const { n, seq } of changes) this.emit('confirmed', { n, seq: seq || null });
-    this.#checkSaved();
+    this.#check('saved');
   }
 
-  #checkSaved(): void {
-    if (this.saved === this.#saved) return;
-    this.#saved = this.saved;
-    this.emit('saved', this.#saved);
+  /** Tells the application, if it is news. */
+  #check(what: 'saved' | 'settled' | 'outdated'): void {
+    if (this[what] === this.#told[what]) return;
+    this.#told[what] = this[what];
+    this.emit(what, this[what]);
   }
 
   #route(ch: number | null): void {
     if (ch === this.#ch) return;
     this.#options.rerouted(this.#ch, ch);
     this.#ch = ch;
+  }
+
+  /** Only at this very seq, and not while the copy is on its way, is there anything to compare. */
+  #hashTold({ seq, hash }: ServerMessage & { kind: 'hash' }): void {
+    if (this.live && seq === this.seq) this.#divergence.compare(seq, hash);
   }
 
   #sendPresence(state: Uint8Array | null): boolean {
@@ -272,8 +327,10 @@ export class Page extends Emitter<PageEvents> {
     refused: (error: OctavoError) => this.#subscription.refuse(error),
     receive: (message: ServerMessage) => {
       if (message.kind === 'changes') this.#subscription.receiveChanges(message, sizeOf(message));
+      else if (message.kind === 'committed') this.#subscription.receiveNames(message);
       else if (message.kind === 'presence') this.presence.receive(message.states);
       else if (message.kind === 'notice') this.emit('notice', message);
+      else if (message.kind === 'hash') this.#hashTold(message);
       else this.#subscription.receive(message);
     },
   };

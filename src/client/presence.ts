@@ -1,6 +1,7 @@
 /**
  * Who else is on the page, and what they say of themselves (a cursor, a name, a colour: any small JSON value). Never
- * stored. The latest state wins; my own is sent at most ten times a second, and again after every new subscription.
+ * stored. The latest state wins; my own is sent at most ten times a second, and again after every new subscription and
+ * every refusal for its rate.
  */
 import type { JsonValue } from '../base/json.ts';
 import type { Clock, Millis } from '../base/time.ts';
@@ -78,6 +79,12 @@ export class Presence extends Emitter<PresenceEvents> {
 
   #sendNow(): void {
     if (this.#send(this.#mine)) this.#sentAt = this.#clock.monotonic();
+  }
+
+  /** The server did not take the last state: this user shows too much at once, here or elsewhere. */
+  slowed(waitMs: Millis): void {
+    this.#sentAt = this.#clock.monotonic() + waitMs - INTERVAL_MS;
+    this.#sendSoon();
   }
 
   /** A new subscription: the full list follows, and the server knows nothing of mine. */

@@ -1,9 +1,10 @@
 /**
- * What a client knows of a page: the confirmed state (the fold of a prefix of the log, and nothing else), and my own
- * changes that are pending, laid over it. Pure: no IO, no time of its own.
+ * What a client knows of a page: the confirmed state (the fold of a prefix of the log, and nothing else); over it what
+ * others were told before their commit (see `volatile-layer.ts`), and my own changes that are pending. Pure: no IO, no
+ * time of its own.
  *
- *     view  =  overlay of  [pending …] [open]     a BlockTable over a BlockTable; copies what it writes
- *              ────────────────────────────
+ *     view  =  overlay of  [volatile …] [pending …] [open]     a BlockTable over a BlockTable; copies what it writes
+ *              ─────────────────────────────────────────
  *              confirmed @ seq
  *
  * A frame of changes costs its own ops, and, if it holds structure of others, the pending ops (which are laid anew). What
@@ -11,13 +12,16 @@
  * more it is thrown away. Nothing here depends on the size of the page, except taking in a snapshot.
  */
 import type { Millis } from '../base/time.ts';
-import { type Block, BlockTable, type Outcome } from '../document/blocks.ts';
+import { BlockTable, type Outcome } from '../document/blocks.ts';
 import { HybridClock, type Stamp } from '../document/hlc.ts';
-import { decodeOps, encodeOps, type Op, type OpDraft, type TextWrite } from '../document/ops.ts';
-import { type BlockId, type PageId, type ReplicaId, type Seq, seq } from '../protocol/ids.ts';
-import type { WireChange, WireStamp } from '../protocol/messages.ts';
+import { decodeOps, encodeOps, type Op, type OpDraft } from '../document/ops.ts';
+import { type BlockId, type PageId, type ReplicaId, type Seq, seq, type UserId } from '../protocol/ids.ts';
+import type { WireChange, WireName, WireStamp } from '../protocol/messages.ts';
 import { OctavoError } from './errors.ts';
 import { Outbox, type PendingChange } from './outbox.ts';
+import { PendingTexts } from './pending-texts.ts';
+import { sameLook } from './same.ts';
+import { sameStamp, textBlocks, type VolatileChange, VolatileLayer } from './volatile-layer.ts';
 
 /** What a frame of changes did. */
 export interface Heard {
@@ -28,8 +32,8 @@ export interface Heard {
   /** The changes that were not mine, with the seq of each. */
   readonly foreign: { readonly seq: Seq; readonly change: WireChange; readonly ops: readonly Op[] }[];
   readonly confirmed: readonly PendingChange[];
-  /** Blocks whose text of mine came to nothing: another's insert with the same id was first. */
-  readonly voided: readonly BlockId[];
+  /** Text of mine that came to nothing: another's insert with the same id was first; or (lost) its ground is gone. */
+  readonly voided: readonly { readonly block: BlockId; readonly lost: Op | null }[];
 }
 
 /** Text updates of one block are merged when so many have piled up: bounds what a long session holds. */
@@ -40,6 +44,7 @@ export class Replica {
   readonly id: ReplicaId;
   readonly clock = new HybridClock();
   readonly outbox = new Outbox();
+  readonly #volatile = new VolatileLayer();
   readonly #now: () => Millis;
   #confirmed: BlockTable;
   #view: BlockTable;
@@ -47,8 +52,7 @@ export class Replica {
   #open: PendingChange | null = null;
   /** The highest stamp in the log, as far as it was heard: where the clock restarts after a refusal for skew. */
   #logStamp: WireStamp = { ms: 0, counter: 0 };
-  /** Per block, my pending updates in order. */
-  #pendingTexts = new Map<BlockId, Uint8Array[]>();
+  readonly #pendingTexts = new PendingTexts();
 
   /** `now` is the server's time, as well as it is known. */
   constructor(page: PageId, id: ReplicaId, now: () => Millis) {
@@ -79,12 +83,14 @@ export class Replica {
     return this.outbox.length + (this.#open ? 1 : 0);
   }
 
-  /** The updates that a block's text adds up to: confirmed, then pending. */
+  /** The updates that a block's text adds up to: confirmed, volatile, pending. */
   textUpdates(block: BlockId): readonly Uint8Array[] {
     const text = this.#confirmed.get(block)?.text;
     text?.merged();
-    const [confirmed, pending] = [text?.updates ?? [], this.#pendingTexts.get(block)];
-    return pending ? [...confirmed, ...pending] : confirmed;
+    const confirmed = text?.updates ?? [];
+    const pending = this.#pendingTexts.of(block);
+    if (this.#volatile.size > 0) return [...confirmed, ...this.#volatile.textUpdates(block), ...pending];
+    return pending.length > 0 ? [...confirmed, ...pending] : confirmed;
   }
 
   /** Encodes an edit and reads it back: what the server would refuse as malformed throws here. */
@@ -106,7 +112,7 @@ export class Replica {
       parts: [],
       bytes: 0,
       textOnly: true,
-      everSent: false,
+      sentN: 0,
       body: null,
       seq: seq(0),
     });
@@ -114,7 +120,7 @@ export class Replica {
     open.parts.push(part);
     open.bytes += part.length;
     if (op.op !== 'text') open.textOnly = false;
-    this.#notePendingText(op);
+    this.#pendingTexts.note(op);
     return this.#view.apply(op, open.stamp);
   }
 
@@ -134,36 +140,50 @@ export class Replica {
       foreign: [] as Heard['foreign'],
     };
     const confirmed: PendingChange[] = [];
-    const voided: BlockId[] = [];
-    let structural = false;
+    const voided: Heard['voided'][number][] = [];
+    // Over what is volatile my own may have been laid otherwise than the log has it.
+    let structural = this.#volatile.size > 0;
     changes.forEach((change, i) => {
-      const mine = change.replica === this.id ? this.outbox.confirmTo(change.n) : [];
+      const mine = change.replica === this.id ? this.outbox.confirmEntry(change.n, change.ops) : [];
       const own = mine.at(-1);
       for (const done of mine) {
-        done.seq = seq(first + i);
+        // Those before it came with a snapshot: that they are in the log is known, and not where.
+        if (done.n === change.n) done.seq = seq(first + i);
         confirmed.push(done);
       }
-      const echoed = own?.n === change.n && sameBytes(own.body, change.ops);
+      const echoed = own?.n === change.n;
       const ops = echoed ? own.ops : readOps(change.ops);
       const stamp = { ...change.hlc, replica: change.replica };
       this.#observe(change.hlc);
+      const shown = this.#volatile.remove(change);
+      if (shown && !sameStamp(shown.change.hlc, change.hlc)) {
+        // Another change of this number was shown: it was refused, and we have missed that.
+        structural = true;
+        for (const block of textBlocks([shown])) voided.push({ block, lost: null });
+      }
       for (const op of ops) {
         const outcome = this.#applyConfirmed(op, stamp, echoed ? null : heard);
-        if (echoed && outcome === 'exists' && 'block' in op) voided.push(op.block);
+        // Shown before its commit, and without effect where the log has it: live texts hold what is nowhere.
+        if (shown && outcome !== 'applied' && 'block' in op) voided.push({ block: op.block, lost: null });
+        if (!echoed || !('block' in op)) continue;
+        heard.touched.add(op.block);
+        if (outcome === 'exists') voided.push({ block: op.block, lost: null });
+        if (outcome === 'missing') voided.push({ block: op.block, lost: op });
       }
       if (echoed) return;
       if (ops.some((op) => op.op !== 'text')) structural = true;
       heard.foreign.push({ seq: seq(first + i), change, ops });
     });
     this.#seq = seq(first + changes.length - 1);
-    for (const change of confirmed) for (const op of change.ops) this.#forgetPendingText(op);
+    for (const change of confirmed) for (const op of change.ops) this.#pendingTexts.forget(op);
     if (structural) for (const id of this.rebuild()) heard.touched.add(id);
-    else if (this.pendingCount === 0) this.#view = new BlockTable(this.page, this.#confirmed);
+    else if (this.pendingCount + this.#volatile.size === 0)
+      this.#view = new BlockTable(this.page, this.#confirmed);
     return { ...heard, confirmed, voided };
   }
 
   #applyConfirmed(op: Op, stamp: Stamp, heard: Pick<Heard, 'touched' | 'texts'> | null): Outcome {
-    if (op.op === 'unknown') return 'lost';
+    if (op.op === 'unknown') return this.#confirmed.apply(op, stamp);
     if (op.op === 'purge') {
       for (const id of op.blocks) this.#touchSubtree(id, heard);
       return this.#confirmed.apply(op, stamp);
@@ -182,14 +202,81 @@ export class Replica {
     const todo = [id];
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
       heard?.touched.add(next);
-      for (const child of this.#confirmed.get(next)?.children ?? []) todo.push(child);
+      for (const child of this.#confirmed.children(next)) todo.push(child);
     }
+  }
+
+  // ── told before their commit ───────────────────────────────────────────────────────────────────────────────────
+
+  /** How many changes of others are shown here that the log does not have yet. */
+  get volatileCount(): number {
+    return this.#volatile.size;
+  }
+
+  /**
+   * Shows changes of others that have no place in the log yet, which reached to `head` when they were told. They go over
+   * my pending ones, not under them: registers do not mind, and what does is put right when they are confirmed.
+   */
+  hearVolatile(
+    changes: readonly WireChange[],
+    head: Seq,
+  ): Pick<Heard, 'touched' | 'texts'> & { added: VolatileChange[] } {
+    const touched = new Set<BlockId>();
+    const texts: Heard['texts'][number][] = [];
+    const added: VolatileChange[] = [];
+    for (const change of changes) {
+      if (change.replica === this.id) continue;
+      const ops = readOps(change.ops);
+      if (!this.#volatile.add({ change, ops, head })) continue;
+      added.push({ change, ops, head });
+      this.#observe(change.hlc);
+      for (const op of ops) {
+        if (!('block' in op)) continue;
+        touched.add(op.block);
+        this.#view.apply(op, { ...change.hlc, replica: change.replica });
+        // Also where the text before it is not here yet: a live document keeps it until then.
+        if (op.op === 'text') texts.push({ block: op.block, update: op.update });
+      }
+    }
+    return { touched, texts, added };
+  }
+
+  hasVolatileText(block: BlockId): boolean {
+    return this.#volatile.writesText(block);
+  }
+
+  /** The changes of these names, as far as all are known: told before, or my own that are with the server. */
+  resolve(names: readonly WireName[]): WireChange[] {
+    const changes: WireChange[] = [];
+    for (const name of names) {
+      const change = name.replica === this.id ? this.#ownChange(name) : this.#volatile.get(name)?.change;
+      if (!change) break;
+      changes.push(change);
+    }
+    return changes;
+  }
+
+  #ownChange({ n, hlc }: WireName): WireChange | undefined {
+    const own = this.outbox.get(n);
+    if (!own?.body || !sameStamp(own.stamp, hlc)) return undefined;
+    const { ms, counter } = own.stamp;
+    return { replica: this.id, n, hlc: { ms, counter }, author: '' as UserId, at: 0, ops: own.body };
+  }
+
+  /** They will not come to the log; without names: none of them is known any more. */
+  withdraw(names?: readonly WireName[]): { touched: BlockId[]; texts: Set<BlockId> } {
+    const gone = names
+      ? names.flatMap((name) => (this.#volatile.get(name) && this.#volatile.remove(name)) ?? [])
+      : this.#volatile.clear();
+    return { touched: gone.length > 0 ? this.rebuild() : [], texts: textBlocks(gone) };
   }
 
   /** Takes in a whole state. Which of my pending changes it holds is not known: `confirmTo` says it later. */
   load(table: BlockTable, at: Seq): void {
     this.#confirmed = table;
     this.#seq = at;
+    // Told when the log was shorter than this state: perhaps it is in it. If not, the log will name it, and be asked.
+    this.#volatile.dropOlder(at);
     for (const block of table.all()) {
       this.#observe(block.placeStamp);
       this.#observe(block.typeStamp);
@@ -201,12 +288,13 @@ export class Replica {
 
   /** Back to the empty page, when the log here is another one (a new epoch). Pending changes stay. */
   startOver(): void {
+    this.outbox.forgetLog();
     this.load(new BlockTable(this.page), seq(0));
   }
 
   /** The log has my changes up to `n`, and confirmed state has reached them; where in the log they are is not known. */
   confirmTo(n: number): Pick<Heard, 'confirmed'> & { touched: BlockId[] } {
-    const confirmed = this.outbox.confirmTo(n);
+    const confirmed = this.outbox.confirmSent(n);
     return { confirmed, touched: confirmed.length > 0 ? this.rebuild() : [] };
   }
 
@@ -214,12 +302,15 @@ export class Replica {
   rebuild(): BlockId[] {
     const before = this.#view;
     this.#view = new BlockTable(this.page, this.#confirmed);
-    this.#pendingTexts = new Map();
+    this.#pendingTexts.clear();
+    for (const { change, ops } of this.#volatile.all()) {
+      for (const op of ops) this.#view.apply(op, { ...change.hlc, replica: change.replica });
+    }
     for (const change of this.#allPending()) {
       for (const op of change.ops) {
         const outcome = this.#view.apply(op, change.stamp);
         // Another's insert with the same id was first: what mine holds is not to be seen.
-        if (outcome !== 'exists') this.#notePendingText(op);
+        if (outcome !== 'exists') this.#pendingTexts.note(op);
       }
     }
     const ids = new Set<BlockId>();
@@ -248,47 +339,12 @@ export class Replica {
     const high = this.#logStamp;
     if (stamp.ms > high.ms || (stamp.ms === high.ms && stamp.counter > high.counter)) this.#logStamp = stamp;
   }
-
-  #notePendingText(op: Op): void {
-    const update = pendingText(op);
-    if (!update || !('block' in op)) return;
-    const held = this.#pendingTexts.get(op.block);
-    if (held) held.push(update.update);
-    else this.#pendingTexts.set(op.block, [update.update]);
-  }
-
-  #forgetPendingText(op: Op): void {
-    const text = pendingText(op);
-    if (!text || !('block' in op)) return;
-    const held = this.#pendingTexts.get(op.block);
-    if (held?.[0] !== text.update) return;
-    held.shift();
-    if (held.length === 0) this.#pendingTexts.delete(op.block);
-  }
 }
 
-function pendingText(op: Op): TextWrite | null {
-  return op.op === 'text' ? op : op.op === 'insert' ? op.text : null;
-}
+const UNREADABLE: readonly Op[] = [{ op: 'unknown', number: 0 }];
 
 function readOps(bytes: Uint8Array): readonly Op[] {
   const ops = decodeOps(bytes);
-  // The log holds only what decodes; a later version's shape has no effect here.
-  return 'malformed' in ops ? [] : ops;
-}
-
-function sameBytes(a: Uint8Array | null, b: Uint8Array): boolean {
-  if (!a || a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-/** Whether two states of a block show the same. Values of pending writes are shared, so identity is enough. */
-function sameLook(a: Block | undefined, b: Block | undefined): boolean {
-  if (a === b) return true;
-  if (!a || !b || a.type !== b.type || a.parent !== b.parent || a.key !== b.key || a.deleted !== b.deleted)
-    return false;
-  if (a.props.size !== b.props.size) return false;
-  for (const [key, prop] of a.props) if (b.props.get(key)?.value !== prop.value) return false;
-  return true;
+  // The log holds only what decodes; a later version's shape has no effect here, and leaves nothing to compare.
+  return 'malformed' in ops ? UNREADABLE : ops;
 }

@@ -43,7 +43,7 @@ describe('placing', () => {
   const siblings = (...keys: string[]) =>
     keys.map((key, i) => ({ key, id: `b${i}` as BlockId, parent: 'p' as BlockId }));
 
-  it('moves only the neighbours that block the way', () => {
+  it('D15 moves only the neighbours that block the way', () => {
     const placer = new Placer(seededRandom(1));
     const all = siblings('a1', 'a2', 'a2', 'a2', 'a3');
     const { key, moves } = placer.place('p' as BlockId, all, 2);
@@ -52,7 +52,7 @@ describe('placing', () => {
     expect([...new Set(keys)].sort()).toEqual(keys);
   });
 
-  it('finds a valid key anywhere, however dense', () => {
+  it('D14 D15 finds a valid key anywhere, however dense', () => {
     const placer = new Placer(seededRandom(1));
     const all = siblings('a1', `a1${'0'.repeat(125)}1`, `a1${'0'.repeat(125)}2`, 'a3');
     for (let index = 0; index <= all.length; index++) {
@@ -67,7 +67,7 @@ describe('placing', () => {
 });
 
 describe('text made again', () => {
-  it('keeps what followed a refused edit, also one that deleted', () => {
+  it('K11 keeps what followed a refused edit, also one that deleted', () => {
     const doc = new Y.Doc();
     const updates: Uint8Array[] = [];
     doc.on('update', (update: Uint8Array) => updates.push(update));
@@ -89,7 +89,7 @@ describe('text made again', () => {
     ]);
   });
 
-  it('says so when an edit cannot be read', () => {
+  it('K11 says so when an edit cannot be read', () => {
     const doc = new Y.Doc();
     const updates: Uint8Array[] = [];
     doc.on('update', (update: Uint8Array) => updates.push(update));

@@ -58,8 +58,10 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
+export type Unpack = (packed: PackedSnapshot) => Promise<Uint8Array>;
+
 /** The plain bytes. Rejects with an `Error` if they are damaged or of an unknown encoding. */
-export async function unpackSnapshot({ encoding, bytes }: PackedSnapshot): Promise<Uint8Array> {
+export const unpackSnapshot: Unpack = async ({ encoding, bytes }) => {
   if (encoding === ENCODING.plain) return bytes;
   if (encoding !== ENCODING.zlib) throw new Error(`a snapshot of encoding ${encoding}`);
   const packed = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
@@ -75,4 +77,4 @@ export async function unpackSnapshot({ encoding, bytes }: PackedSnapshot): Promi
     }
     parts.push(value);
   }
-}
+};

@@ -13,47 +13,31 @@ import { backoffMs, type Random } from '../base/random.ts';
 import type { Clock, Millis, Timer } from '../base/time.ts';
 import { codeClass } from '../protocol/codes.ts';
 import type { EpochId, PageId, Seq } from '../protocol/ids.ts';
-import type { Role, ServerMessage } from '../protocol/messages.ts';
+import type { ServerMessage } from '../protocol/messages.ts';
 import { CatchUp } from './catch-up.ts';
-import { OctavoError } from './errors.ts';
+import { ABOUT_PRESENCE, FOR_ALL, OctavoError } from './errors.ts';
 import type { Link } from './link.ts';
 import type { PendingChange } from './outbox.ts';
+import type { Unpack } from './snapshot-parts.ts';
+import { SendWindow } from './send-window.ts';
+import type { SubscriptionHooks } from './subscription-hooks.ts';
+import { VolatileNews } from './volatile-news.ts';
 import type { WorkingCopy } from './working-copy.ts';
-
-export interface SubscriptionHooks {
-  /** The role on the page; null: none any more. */
-  role(role: Role | null): void;
-  live(live: boolean): void;
-  /** A new subscription stands: presence starts anew. */
-  subscribed(): void;
-  /** Changes of mine that the log holds. */
-  confirmed(changes: readonly PendingChange[]): void;
-  over(error: OctavoError): void;
-  /** The ch under which replies come now; null: none. */
-  route(ch: number | null): void;
-}
 
 type State =
   | { kind: 'away' }
   | { kind: 'asking'; ch: number }
-  | { kind: 'joining'; ch: number; head: Seq; lastN: number }
+  | { kind: 'joining'; ch: number; head: Seq; lastN: number | null }
   | { kind: 'live'; ch: number }
   | { kind: 'waiting'; timer: Timer }
   | { kind: 'over' };
 
-/** Changes of mine that may be with the server at a time. */
-const IN_FLIGHT_MAX = 16;
 /** Without any word on the page while we wait for one: subscribe again. */
 const PATIENCE_MS: Millis = 20_000;
+const GROUND_RETRY_MS: Millis = 1000;
 const RETRY_MS = { first: 200, max: 10_000 };
 
-/** Codes that are about me or the page: whatever else is pending would be refused alike. */
-const FOR_ALL: ReadonlySet<string> = new Set(['forbidden', 'page_closed', 'unauthorized', 'unknown_page']);
-
 type Of<Kind extends ServerMessage['kind']> = Extract<ServerMessage, { kind: Kind }>;
-
-/** Codes that a page which is open meets only for its presence (docs/protocol.md, part 10). */
-const ABOUT_PRESENCE = new Set<string>(['too_large', 'not_yours', 'malformed']);
 
 export class Subscription {
   readonly #page: PageId;
@@ -63,9 +47,13 @@ export class Subscription {
   readonly #random: Random;
   readonly #hooks: SubscriptionHooks;
   readonly #catchUp: CatchUp;
+  readonly #window = new SendWindow();
+  readonly #volatile: VolatileNews;
   #create: string | null;
   #state: State = { kind: 'away' };
   #epoch: EpochId | null = null;
+  /** What confirmed state holds is not to be trusted. */
+  #anew = false;
   #attempt = 0;
   #deadline: Millis = Infinity;
   /** Set while changes may not be sent: the server asked to wait. */
@@ -80,29 +68,22 @@ export class Subscription {
     copy: WorkingCopy,
     clock: Clock,
     random: Random,
+    unpack: Unpack,
     hooks: SubscriptionHooks,
   ) {
-    // prettier-ignore
-    this.#page = page;
-    this.#create = create;
+    [this.#page, this.#create] = [page, create];
     this.#link = link;
     this.#copy = copy;
-    this.#clock = clock;
-    this.#random = random;
-    this.#hooks = hooks;
-    this.#catchUp = new CatchUp(page, copy, {
+    [this.#clock, this.#random, this.#hooks] = [clock, random, hooks];
+    this.#volatile = new VolatileNews(copy, clock);
+    this.#catchUp = new CatchUp(page, copy, unpack, {
       sync: (since) => this.ch !== null && link.send({ kind: 'sync', ch: this.ch, since }),
       advanced: (confirmed) => this.#advanced(confirmed),
       // Those that it holds are sent again too, and acknowledged as duplicates.
-      jumped: () => this.#recall(0),
+      jumped: () => this.#copy.replica.outbox.recallFrom(0),
       damaged: () => this.#again(),
-      unreadable: (error) =>
-        this.refuse(new OctavoError('unsupported', `the page cannot be read: ${String(error)}`)),
+      unreadable: (why) => this.refuse(new OctavoError('unsupported', `the page cannot be read: ${String(why)}`)), // prettier-ignore
     });
-  }
-
-  #recall(n: number): void {
-    this.#copy.replica.outbox.recallFrom(n);
   }
 
   get ch(): number | null {
@@ -119,7 +100,7 @@ export class Subscription {
     this.#leave();
     const ch = this.#link.freshCh();
     this.#enter({ kind: 'asking', ch });
-    const since = this.#copy.replica.seq > 0 ? this.#copy.replica.seq : null;
+    const since = this.#copy.replica.seq > 0 && !this.#anew ? this.#copy.replica.seq : null;
     this.#link.send({
       kind: 'subscribe',
       ch,
@@ -129,6 +110,12 @@ export class Subscription {
       create: this.#create,
     });
     this.#heard();
+  }
+
+  /** Takes the page anew from the server, as if nothing of it were here; what is pending stays. */
+  takeAnew(): void {
+    this.#anew = true;
+    if (this.ch !== null) this.subscribe();
   }
 
   #enter(state: State): void {
@@ -144,10 +131,11 @@ export class Subscription {
     if ('ch' in this.#state) this.#link.send({ kind: 'unsubscribe', ch: this.#state.ch });
     this.#pause?.cancel();
     this.#pause = null;
+    this.#volatile.stop();
     this.#catchUp.clear();
     this.#durable = null;
     this.#deadline = Infinity;
-    this.#recall(0);
+    this.#copy.replica.outbox.recallFrom(0);
   }
 
   lost(): void {
@@ -210,21 +198,36 @@ export class Subscription {
   }
 
   #subscribed({ role, head, lastN, epoch, ch }: Of<'subscribed'>): void {
+    if (this.isJoined) return this.#resumed(head);
     if (this.#state.kind !== 'asking') return;
-    const other = this.#epoch !== null && this.#epoch !== epoch;
-    if (other || this.#copy.replica.seq > head) this.#copy.startOver();
+    const named = this.#link.named(this.#copy.replica.id);
+    const other = (this.#epoch !== null && this.#epoch !== epoch) || this.#copy.replica.seq > head;
+    // Where another log stands with this replica nobody says, unless it is HELLO's.
+    if (other && named) this.#copy.refuseAll('missing', 'the log is another one');
+    if (other || this.#anew) this.#copy.startOver();
+    this.#anew = false;
     this.#epoch = epoch;
     this.#create = null;
-    this.#enter({ kind: 'joining', ch, head, lastN });
+    this.#volatile.restart(head);
+    this.#enter({ kind: 'joining', ch, head, lastN: named ? null : lastN });
+    this.#catchUp.promised(head);
     this.#hooks.role(role);
     this.#hooks.subscribed();
     this.#advanced();
   }
 
+  /** We were too slow to follow the page for a while, and follow it again: who is here and what was written is news. */
+  #resumed(head: Seq): void {
+    this.#volatile.restart(head);
+    this.#hooks.subscribed();
+    if (head > this.#copy.replica.seq) this.#catchUp.ask();
+  }
+
   #failed({ code, message, retryAfterMs }: Of<'error'>): void {
     if (code === 'expired') this.#link.renewToken();
-    if (code === 'rate' && this.isLive && !this.#catchUp.isSyncing) return this.#wait(retryAfterMs);
-    // Of a presence state that was not taken: the page stays open. (The SDK keeps within the limits by itself.)
+    // Of a presence state that was not taken: the page stays open.
+    if (code === 'rate' && this.isLive && !this.#catchUp.isSyncing)
+      return this.#hooks.presenceSlowed(retryAfterMs ?? this.#backoff());
     if (this.isLive && ABOUT_PRESENCE.has(code)) return;
     const lostTrack = code === 'not_open' || code === 'already_open';
     if (codeClass(code) !== 'final' || lostTrack) return this.#again(retryAfterMs ?? this.#backoff());
@@ -233,10 +236,23 @@ export class Subscription {
 
   /** A frame of changes; `bytes` is about its size. */
   receiveChanges({ firstSeq, changes }: Of<'changes'>, bytes: number): void {
-    // First seq 0: told before their commit, which this client does not ask for.
-    if (firstSeq === 0 || changes.length === 0 || !this.isJoined) return;
+    if (changes.length === 0 || !this.isJoined) return;
     this.#heard();
+    if (firstSeq === 0) return (this.#volatile.heard(changes), this.pump());
+    this.#volatile.reached(firstSeq + changes.length - 1);
     this.#catchUp.changes(firstSeq, changes, bytes);
+  }
+
+  /** Names of changes that were told before their commit: the log has them now, or (0) will not have them. */
+  receiveNames({ firstSeq, changes: names }: Of<'committed'>): void {
+    if (names.length === 0 || !this.isJoined) return;
+    this.#heard();
+    if (firstSeq === 0) {
+      // Mine, taken in by a node that is gone: whoever answers a new subscription says what became of it.
+      return this.#volatile.withdrawn(names) ? this.#again(0) : undefined;
+    }
+    this.#volatile.reached(firstSeq + names.length - 1);
+    this.#catchUp.names(firstSeq, names);
   }
 
   /** Whether the server has let us in. */
@@ -248,6 +264,7 @@ export class Subscription {
   #advanced(done: readonly PendingChange[] = []): void {
     const { replica } = this.#copy;
     if (done.length > 0) {
+      this.#window.grow();
       this.#attempt = 0;
       this.#hooks.confirmed(done);
     }
@@ -272,12 +289,15 @@ export class Subscription {
     if (this.#state.kind !== 'live' || this.#pause) return;
     const { outbox } = this.#copy.replica;
     if (outbox.inFlight === 0) this.#heard();
-    while (outbox.inFlight < IN_FLIGHT_MAX && !this.#link.congested) {
-      const change = outbox.takeNext();
-      if (!change) return;
-      const { n, stamp, body } = change;
-      const hlc = { ms: stamp.ms, counter: stamp.counter };
-      this.#link.send({ kind: 'change', ch: this.#state.ch, n, hlc, ops: body!, replica: null });
+    // What the page was told of mine is with the server to stay: a stall of its database does not stop who writes.
+    const { takenN } = this.#volatile;
+    const mayGo = () => outbox.inFlight < outbox.length && outbox.inFlightAfter(takenN) < this.#window.size;
+    while (mayGo() && !this.#link.congested) {
+      if (this.#volatile.awaitsGround(outbox.next)) return this.#wait(GROUND_RETRY_MS);
+      const waitMs = this.#link.takeChange();
+      if (waitMs > 0) return this.#wait(waitMs);
+      const { n, stamp: { ms, counter, replica }, body } = outbox.takeNext()!; // prettier-ignore
+      this.#link.send({ kind: 'change', ch: this.#state.ch, n, hlc: { ms, counter }, ops: body!, replica: this.#link.named(replica) }); // prettier-ignore
     }
   }
 
@@ -287,26 +307,27 @@ export class Subscription {
     // One refusal brings as many as were in flight behind it; those are known already.
     if (of !== replica.id || !replica.outbox.isInFlight(n)) return;
     const behind = replica.outbox.isInFlight(n + 1);
-    this.#recall(n);
+    this.#copy.replica.outbox.recallFrom(n);
     if (code === 'not_open') return this.#again();
     const kind = codeClass(code);
     if (kind === 'wait') {
       if (code === 'expired') this.#link.renewToken();
-      return this.#wait(retryAfterMs);
+      return this.#wait(code === 'rate' ? this.#window.shrink(retryAfterMs, this.#random) : retryAfterMs);
     }
     // The subscription's answer says where the numbers are.
-    if (code === 'out_of_order') return this.#again();
+    if (code === 'out_of_order') return (replica.outbox.missedFrom(n), this.#again());
+    if (code === 'missing' && this.#volatile.mayComeBack) return this.#again(GROUND_RETRY_MS);
     this.#holdWhile(() => {
       if (kind === 'restamp') this.#copy.restampFrom(n);
       else if (FOR_ALL.has(code)) this.#copy.refuseFrom(n, code, message);
       else this.#copy.refuse(n, code, message);
     });
     this.#hooks.confirmed([]);
-    // Each further refusal waits longer, so that two clocks at odds cannot make a storm.
-    if (kind === 'restamp') this.#attempt++;
-    if (behind) this.#again(kind === 'restamp' ? this.#backoff() : 0);
-    else if (kind === 'restamp') this.#wait(this.#backoff());
-    else this.pump();
+    if (kind !== 'restamp') return behind ? this.#again(0) : this.pump();
+    // Each further refusal waits longer, so that two clocks at odds cannot make a storm. The server's may have stepped back.
+    this.#attempt++;
+    this.#link.ping();
+    return behind ? this.#again() : this.#wait(this.#backoff());
   }
 
   /** Edits sealed meanwhile are not sent: their numbers are about to change. */

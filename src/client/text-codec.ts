@@ -5,6 +5,7 @@
  */
 import * as Y from 'yjs';
 import type { TextRun } from '../document/block-json.ts';
+import { textDoc } from '../document/text-doc.ts';
 import { TEXT_ROOT } from '../document/text-update.ts';
 
 const utf8 = new TextEncoder();
@@ -72,10 +73,8 @@ export function readRuns(updates: readonly Uint8Array[]): TextRun[] {
   if (updates.length === 0) return [];
   const plain = updates.length === 1 ? decodeFirstText(updates[0]!) : undefined;
   if (plain !== undefined) return [{ insert: plain }];
-  const doc = new Y.Doc({ gc: false });
-  const text = doc.getText(TEXT_ROOT);
-  for (const update of updates) Y.applyUpdate(doc, update);
-  const runs = runsOf(text);
+  const doc = textDoc(updates);
+  const runs = runsOf(doc.getText(TEXT_ROOT));
   doc.destroy();
   return runs;
 }

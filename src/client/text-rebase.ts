@@ -9,6 +9,7 @@
  * Where `before` and `base` show the same text (a refusal), the deltas fit exactly; where not, they are cut to length.
  */
 import * as Y from 'yjs';
+import { textDoc } from '../document/text-doc.ts';
 import { continues, scanTextUpdate, TEXT_ROOT } from '../document/text-update.ts';
 
 export interface Rebase {
@@ -27,13 +28,13 @@ type Delta = { insert?: unknown; retain?: number; delete?: number; attributes?: 
 
 /** One for each edit: the new update; null where nothing is left to say; `lost` where it could not be read at all. */
 export function rebaseEdits({ before, refused, base, edits, client }: Rebase): Rebased[] {
-  const scratch = new Y.Doc({ gc: false });
+  const scratch = textDoc(before);
   const old = scratch.getText(TEXT_ROOT);
-  for (const update of before) Y.applyUpdate(scratch, update);
+  // Its own edits only take back, and never leave it; drawn by Yjs, the id would make two runs differ.
+  scratch.clientID = 0;
   takeBack(scratch, old, refused);
-  const fresh = new Y.Doc({ gc: false });
+  const fresh = textDoc(base);
   const text = fresh.getText(TEXT_ROOT);
-  for (const update of base) Y.applyUpdate(fresh, update);
   fresh.clientID = client;
   let made: Uint8Array[] = [];
   fresh.on('update', (update: Uint8Array) => made.push(update));

@@ -9,6 +9,7 @@
 import * as Y from 'yjs';
 import type { Random } from '../base/random.ts';
 import type { TextRun } from '../document/block-json.ts';
+import { textDoc } from '../document/text-doc.ts';
 import { TEXT_ROOT } from '../document/text-update.ts';
 import type { BlockId } from '../protocol/ids.ts';
 import { readRuns, runsOf } from './text-codec.ts';
@@ -55,17 +56,17 @@ export class Texts {
     if (known) return known.text;
     const doc = new Y.Doc();
     const live: LiveText = { doc, text: doc.getText(TEXT_ROOT), stale: false };
+    // Yjs tidies redundant formats after a remote edit by an edit of its own. Every reader would send the same one, and
+    // those who may only read could not; unsent it would make this copy differ. So it is left alone, from the beginning.
+    doc.on('afterTransaction', (transaction) => {
+      if (transaction.origin === REMOTE) transaction._needFormattingCleanup = false;
+    });
     doc.transact(() => {
       for (const update of this.#hooks.updatesOf(block)) Y.applyUpdate(doc, update, REMOTE);
     }, REMOTE);
     // Not before: Yjs gives a document another id when updates under its own come in.
     doc.clientID = this.#client;
     this.#live.set(block, live);
-    // Yjs tidies redundant formats after a remote edit by an edit of its own. Every reader would send the same one, and
-    // those who may only read could not; unsent it would make this copy differ. So it is left alone.
-    doc.on('afterTransaction', (transaction) => {
-      if (transaction.origin === REMOTE) transaction._needFormattingCleanup = false;
-    });
     this.#hooks.opened(block, live);
     doc.on('update', (update: Uint8Array, origin: unknown) => {
       this.#runs.delete(block);
@@ -103,22 +104,27 @@ export class Texts {
     this.#runs.delete(block);
   }
 
-  /**
-   * Everything may have changed: a newer snapshot of the same log. Returns the blocks whose documents hold text that is
-   * not held any more (mine, for a block that another made first): they must be reset.
-   */
+  /** Everything may have changed: a newer snapshot of the same log. Returns the blocks that must be reset. */
   refreshAll(): BlockId[] {
     this.#runs.clear();
-    const lost: BlockId[] = [];
-    for (const [block, { doc }] of this.#live) {
-      const updates = this.#hooks.updatesOf(block);
-      const held = updates.length === 0 ? null : Y.encodeStateVectorFromUpdate(Y.mergeUpdates([...updates]));
-      const clocks = held ? Y.decodeStateVector(held) : new Map<number, number>();
-      const own = Y.decodeStateVector(Y.encodeStateVector(doc));
-      if ([...own].some(([client, clock]) => clock > (clocks.get(client) ?? 0))) lost.push(block);
-      else for (const update of updates) Y.applyUpdate(doc, update, REMOTE);
-    }
-    return lost;
+    return [...this.#live.keys()].filter((block) => !this.refresh(block));
+  }
+
+  /**
+   * Brings a live document up to what its block's text adds up to. False if it holds edits that are not held any more
+   * (mine, for a block that another made first; another's, that was withdrawn): it must be reset.
+   */
+  refresh(block: BlockId): boolean {
+    this.#runs.delete(block);
+    const live = this.#live.get(block);
+    if (!live) return true;
+    const updates = this.#hooks.updatesOf(block);
+    const held = textDoc(updates);
+    for (const update of updates) Y.applyUpdate(live.doc, update, REMOTE);
+    // By what was written and by what was deleted: both may be held no more.
+    const same = Y.equalSnapshots(Y.snapshot(held), Y.snapshot(live.doc));
+    held.destroy();
+    return same;
   }
 
   /** What follows is written under a new Yjs client id. */

@@ -5,38 +5,19 @@
  * A change is what was edited in one synchronous turn (or one `transact`): it is opened by the first edit and sealed in
  * a microtask. Edits are applied and visible at once.
  */
-import type { Clock, Millis } from '../base/time.ts';
-import type { Random } from '../base/random.ts';
 import type { BlockTable } from '../document/blocks.ts';
 import type { Op, OpDraft } from '../document/ops.ts';
-import type { BlockId, PageId, ReplicaId, Seq } from '../protocol/ids.ts';
-import type { Limits } from '../protocol/limits.ts';
-import type { WireChange } from '../protocol/messages.ts';
+import type { BlockId, Seq } from '../protocol/ids.ts';
+import type { WireChange, WireName } from '../protocol/messages.ts';
 import { Children } from './children.ts';
 import { type ClientCode, OctavoError } from './errors.ts';
 import { History } from './history.ts';
-import type { ChangeEvent, ChangeSummary, RejectedEvent } from './page-events.ts';
 import { adoptTexts, dropRefused } from './refusal.ts';
 import { type Heard, Replica } from './replica.ts';
+import { foreignSummaries, opSummaries } from './summaries.ts';
 import { type LiveText, Texts } from './texts.ts';
-
-export interface WorkingCopyOptions {
-  readonly page: PageId;
-  readonly replica: ReplicaId;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** The server's time, as well as it is known. */
-  readonly now: () => Millis;
-  readonly limits: () => Limits;
-  /** Why nothing may be edited now; null: it may. */
-  readonly locked: () => ClientCode | null;
-  /** Whether anybody listens to changes: else their summaries are not made. */
-  readonly heeded: () => boolean;
-  readonly changed: (event: ChangeEvent) => void;
-  readonly rejected: (event: RejectedEvent) => void;
-  /** A change was sealed: it can be sent. */
-  readonly sealed: () => void;
-}
+import { voidTexts } from './void-texts.ts';
+import type { WorkingCopyOptions } from './working-copy-options.ts';
 
 const PENDING_MAX = 100_000;
 const PENDING_BYTES_MAX = 256 << 20;
@@ -52,6 +33,8 @@ export class WorkingCopy {
   #touched = new Set<BlockId>();
   #sealing = false;
   #transactions = 0;
+  /** Blocks whose live documents may hold text of others that was told before its commit, and is not known any more. */
+  readonly #doubtful = new Set<BlockId>();
   /** The state of the former log, while the new one is still coming in. */
   #former: BlockTable | null = null;
 
@@ -172,7 +155,7 @@ export class WorkingCopy {
   #seal(): void {
     const { open, id } = this.replica;
     if (!open) return;
-    const ops = this.#options.heeded() ? summaryOf(open.ops) : [];
+    const ops = this.#options.heeded() ? opSummaries(open.ops) : [];
     const { n } = this.replica.seal()!;
     const touched = this.#touched;
     this.#touched = new Set();
@@ -189,7 +172,12 @@ export class WorkingCopy {
     const { touched, texts, foreign, confirmed, voided } = this.replica.applyChanges(first, changes);
     this.children.update(touched, this.replica.view);
     for (const { block, update } of texts) this.texts.remote(block, update);
-    for (const block of voided) this.#resetText(block);
+    for (const { block } of voided) this.#resetText(block);
+    this.#lost(
+      'missing',
+      'the text that they continued is not there',
+      voided.flatMap(({ lost }) => lost ?? []),
+    );
     for (const op of foreign.flatMap(({ ops }) => ops)) {
       if (op.op !== 'insert') continue;
       // Someone else's block under an id that I had chosen too: my text for it is void.
@@ -197,12 +185,52 @@ export class WorkingCopy {
       else this.texts.forgetRuns(op.block);
     }
     if (foreign.length > 0 && this.#options.heeded()) {
-      const summaries = foreign.map(({ seq, change: { replica, author, n, at }, ops }): ChangeSummary => {
-        return { seq, replica, author, n, at, ops: summaryOf(ops) };
-      });
-      this.#options.changed({ local: false, changes: summaries, blocks: touched });
+      this.#options.changed({ local: false, changes: foreignSummaries(foreign), blocks: touched });
     }
+    this.#handBackVoid(confirmed.filter(({ seq }) => seq === 0));
+    this.#options.settled();
     return confirmed;
+  }
+
+  /** Others' changes that were told before their commit, when the log reached to `head`. */
+  hearVolatile(changes: readonly WireChange[], head: Seq): void {
+    const { touched, texts, added } = this.replica.hearVolatile(changes, head);
+    if (added.length === 0) return;
+    this.children.update(touched, this.replica.view);
+    for (const { block, update } of texts) {
+      this.texts.remote(block, update);
+      this.#doubtful.add(block);
+    }
+    for (const { ops } of added)
+      for (const op of ops) if (op.op === 'insert') this.texts.forgetRuns(op.block);
+    this.#options.changed({ local: false, changes: foreignSummaries(added), blocks: touched });
+    this.#options.settled();
+  }
+
+  /** Some of them will not come to the log. */
+  withdraw(names: readonly WireName[]): void {
+    this.#forget(names, (block) => void (this.texts.refresh(block) || this.#resetText(block)));
+  }
+
+  /** None of them is known any more. Live texts keep what they hold of them until `settleDoubts`. */
+  forgetVolatile(): void {
+    this.#forget(undefined, (block) => this.#doubtful.add(block));
+  }
+
+  /** Replaces live texts that hold what is not held any more. True while volatile text is left in one. */
+  settleDoubts(): boolean {
+    for (const block of this.#doubtful) {
+      if (!this.texts.refresh(block)) this.#resetText(block);
+      if (!this.replica.hasVolatileText(block)) this.#doubtful.delete(block);
+    }
+    return this.#doubtful.size > 0;
+  }
+
+  #forget(names: readonly WireName[] | undefined, lookAt: (block: BlockId) => void): void {
+    const { touched, texts } = this.replica.withdraw(names);
+    texts.forEach(lookAt);
+    this.#show([...touched, ...texts]);
+    this.#options.settled();
   }
 
   /** A snapshot takes the place of the confirmed state. */
@@ -238,7 +266,14 @@ export class WorkingCopy {
   confirmTo(n: number): Heard['confirmed'] {
     const { confirmed, touched } = this.replica.confirmTo(n);
     this.#show(touched);
+    this.#handBackVoid(confirmed);
     return confirmed;
+  }
+
+  #handBackVoid(confirmed: Heard['confirmed']): void {
+    const lost = voidTexts(this.replica.confirmed, confirmed);
+    for (const { block } of lost) this.#resetText(block);
+    this.#lost('missing', 'the text that they continued is not there', lost);
   }
 
   /** The view changed in these blocks, by no change in particular. */
@@ -249,10 +284,10 @@ export class WorkingCopy {
     this.#options.changed({ local: false, changes: [], blocks });
   }
 
-  /** Confirmed state has reached the head. `lastN`: my last n that the log held at the head. */
-  caughtUp(lastN: number): Heard['confirmed'] {
-    const confirmed = this.confirmTo(lastN);
-    this.replica.outbox.continueAfter(lastN);
+  /** Confirmed state has reached the head. `lastN`: my last n that the log held at the head; null: nobody said. */
+  caughtUp(lastN: number | null): Heard['confirmed'] {
+    const confirmed = lastN === null ? [] : this.confirmTo(lastN);
+    if (lastN !== null) this.replica.outbox.continueAfter(lastN);
     if (this.#former) {
       const lost = adoptTexts(this.replica, this.#former, this.texts.client, this.#bytesMax());
       for (const block of this.texts.resetAll()) this.#history.forgetText(block);
@@ -285,6 +320,13 @@ export class WorkingCopy {
     this.#options.rejected({ code, message, ops, texts });
   }
 
+  /** The page is refused: whatever is still pending is handed back. */
+  refuseAll(code: ClientCode, message: string): void {
+    this.#seal();
+    const first = this.replica.outbox.changes[0];
+    if (first) this.refuseFrom(first.n, code, message);
+  }
+
   /** The server refused change `n` for good. Returns false if it was not pending. */
   refuse(n: number, code: ClientCode, message: string): boolean {
     this.#seal();
@@ -306,6 +348,3 @@ export class WorkingCopy {
     return true;
   }
 }
-
-const summaryOf = (ops: readonly Op[]) =>
-  ops.map((op) => ({ op: op.op, block: 'block' in op ? op.block : null })) satisfies ChangeSummary['ops'];

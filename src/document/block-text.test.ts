@@ -12,7 +12,7 @@ const shapeOf = (update: Uint8Array) => scanTextUpdate(update) as TextShape;
 const deltaOf = (updates: readonly Uint8Array[]): unknown => docOf(updates).getText('text').toDelta();
 
 describe('BlockText', () => {
-  test('merging and restoring at any time changes neither text nor clocks', () => {
+  test('D20 merging and restoring at any time changes neither text nor clocks', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const random = seededRandom(seed);
       const log = editAtRandom(seed, 3, 40).map(({ update }) => update);
@@ -29,7 +29,7 @@ describe('BlockText', () => {
     }
   });
 
-  test('what does not continue is not taken in', () => {
+  test('D19 what does not continue is not taken in', () => {
     const doc = new Y.Doc();
     const log: Uint8Array[] = [];
     doc.on('update', (update: Uint8Array) => log.push(update));
@@ -44,7 +44,7 @@ describe('BlockText', () => {
     expect(deltaOf([text.merged()!])).toEqual([{ insert: 'a' }]);
   });
 
-  test('a text that was rewritten takes on edits by people who still hold the old one', () => {
+  test('D20 a text that was rewritten takes on edits by people who still hold the old one', () => {
     const doc = new Y.Doc();
     doc.clientID = 1;
     const log: Uint8Array[] = [];

@@ -29,13 +29,12 @@ beforeEach(() => start());
 
 const decode = (drafts: OpDraft[]) => model.decode(encodeOps(drafts)) as Op[];
 
-/** Offers a change as the actor does: kept in the queue when let in, else the queue is told anew. */
+/** Offers a change as the actor does: kept in the queue when it is let in. */
 function offer(drafts: OpDraft[], author = ANN): string {
   const decoded = decode(drafts);
   const stamp = stampOf(++at);
   const refusal = model.admit(decoded, stamp, author);
   if (!refusal) queued.push({ decoded, stamp, author });
-  else model.resetQueue(queued);
   return refusal?.code ?? 'ok';
 }
 
@@ -77,7 +76,7 @@ function keystrokes(client: number, count: number, characters = 1): Uint8Array[]
 }
 
 describe('shape', () => {
-  test('no ops, too many ops, unknown ops and the server’s own op are refused', () => {
+  test('D30 no ops, too many ops, unknown ops and the server’s own op are refused', () => {
     start({ opsPerChangeMax: 2 });
     expect(offer([])).toBe('malformed');
     expect(offer([insert(A), insert(B)])).toBe('ok');
@@ -88,14 +87,14 @@ describe('shape', () => {
     expect(model.apply(unknown, stampOf(1), ANN)).toEqual([]);
   });
 
-  test('ops without effect are let in, and their sender is told', () => {
+  test('D37 ops without effect are let in, and their sender is told', () => {
     expect(offer([insert(A), insert(A), move(A, A), update(B, { x: 1 }), insert(blockId(9), B)])).toBe('ok');
     expect(commit()).toEqual([[1, 'exists'], [2, 'cycle'], [3, 'gone'], [4, 'gone']]); // prettier-ignore
   });
 });
 
 describe('the number of blocks', () => {
-  test('at the bound and past it, over state and queue', () => {
+  test('D31 at the bound and past it, over state and queue', () => {
     start({ blocksMax: 4 });
     expect(offer([insert(blockId(1))])).toBe('ok');
     commit();
@@ -114,7 +113,7 @@ describe('depth', () => {
   const chain = (from: number, length: number, parent = ROOT) =>
     Array.from({ length }, (_, i) => insert(blockId(from + i), i === 0 ? parent : blockId(from + i - 1)));
 
-  test('inserts at the bound and past it, in one change and over state and queue', () => {
+  test('D32 inserts at the bound and past it, in one change and over state and queue', () => {
     expect(offer(chain(1, 5))).toBe('too_large');
     expect(offer(chain(1, 4))).toBe('ok');
     expect(offer([insert(blockId(9), blockId(4))])).toBe('too_large');
@@ -123,7 +122,7 @@ describe('depth', () => {
     expect(offer([insert(blockId(9), blockId(3))])).toBe('ok');
   });
 
-  test('moves count what hangs below the block', () => {
+  test('D32 moves count what hangs below the block', () => {
     expect(offer([...chain(1, 3), ...chain(11, 2)])).toBe('ok');
     commit();
     expect(offer([move(blockId(11), blockId(3))])).toBe('too_large');
@@ -131,7 +130,7 @@ describe('depth', () => {
     expect(offer([move(blockId(12), blockId(3))])).toBe('ok');
   });
 
-  test('moves in the queue count: two that go past it together are not both let in', () => {
+  test('D32 moves in the queue count: two that go past it together are not both let in', () => {
     start({ depthMax: 4 });
     expect(offer([...chain(1, 2), ...chain(11, 2), ...chain(21, 2)])).toBe('ok');
     commit();
@@ -139,7 +138,25 @@ describe('depth', () => {
     expect(commit()).toEqual([]);
   }); // prettier-ignore
 
-  test('chains that are inserted and hung below each other in one change stay within it', () => {
+  test('D52 blocks that one change takes deeper: at the bound and past it, over all its moves', () => {
+    start({ movedBlocksMax: 6 });
+    // 1 and 2 with two blocks below each, and 3 to go under.
+    const family = [insert(blockId(1)), insert(blockId(2)), insert(blockId(3))];
+    for (const n of [4, 5]) family.push(insert(blockId(n), blockId(1)), insert(blockId(n + 2), blockId(2)));
+    expect(offer(family)).toBe('ok');
+    commit();
+    expect(offer([insert(blockId(8), blockId(1)), move(blockId(1), blockId(3)), move(blockId(2), blockId(3))])).toBe('too_large');
+    expect(offer([move(blockId(1), blockId(3)), move(blockId(2), blockId(3))])).toBe('ok');
+    commit();
+    // What gets no deeper is not counted.
+    start({ movedBlocksMax: 1 });
+    expect(offer([...family])).toBe('ok');
+    expect(offer([move(blockId(1), ROOT), move(blockId(2), ROOT), move(blockId(4), ROOT)])).toBe('ok');
+    expect(offer([move(blockId(1), blockId(3))])).toBe('too_large');
+    expect(offer([move(blockId(4), blockId(3))])).toBe('ok');
+  }); // prettier-ignore
+
+  test('D32 chains that are inserted and hung below each other in one change stay within it', () => {
     start({ depthMax: 8 });
     expect(offer(chain(1, 6))).toBe('ok');
     expect(offer([...chain(11, 6), move(blockId(11), blockId(6))])).toBe('too_large');
@@ -157,7 +174,7 @@ describe('the bytes of props', () => {
     commit();
   });
 
-  test('at the bound and past it', () => {
+  test('D33 at the bound and past it', () => {
     expect(offer([update(A, { x: ofBytes(1001) })])).toBe('too_large');
     expect(offer([update(A, { x: ofBytes(1000) })])).toBe('ok');
     commit();
@@ -167,14 +184,14 @@ describe('the bytes of props', () => {
     expect(offer([insert(B, ROOT, null, { x: ofBytes(1000) })])).toBe('ok');
   });
 
-  test('queued writes count, overwriting ones once', () => {
+  test('D33 queued writes count, overwriting ones once', () => {
     expect(offer([update(A, { x: ofBytes(600) })])).toBe('ok');
     expect(offer([update(A, { y: ofBytes(600) })])).toBe('too_large');
     for (let i = 0; i < 20; i++) expect(offer([update(A, { x: ofBytes(900 + i) })])).toBe('ok');
     expect(offer([update(A, { y: 1 })])).toBe('ok');
   });
 
-  test('removing a prop many times makes no room for more than the bound', () => {
+  test('D33 removing a prop many times makes no room for more than the bound', () => {
     offer([update(A, { x: ofBytes(1000) })]);
     commit();
     const removals = Array.from({ length: 10 }, () => update(A, { x: null }));
@@ -184,7 +201,7 @@ describe('the bytes of props', () => {
     expect(model.table.get(A)!.propsBytes).toBeLessThanOrEqual(1000);
   });
 
-  test('a block past a bound that was lowered can still be made smaller', () => {
+  test('D33 a block past a bound that was lowered can still be made smaller', () => {
     offer([update(A, { x: ofBytes(900), y: ofBytes(99 + 1) })]);
     commit();
     const stored = { snapshot: model.encodeSnapshot(), private: model.encodePrivate() };
@@ -195,7 +212,7 @@ describe('the bytes of props', () => {
 });
 
 describe('text', () => {
-  test('of three keystrokes with the middle one refused, the third is refused too', () => {
+  test('D35 of three keystrokes with the middle one refused, the third is refused too', () => {
     offer([insert(A)]);
     commit();
     const [first, second, third] = keystrokes(7, 3) as [Uint8Array, Uint8Array, Uint8Array];
@@ -211,7 +228,7 @@ describe('text', () => {
     expect(model.table.get(A)!.text!.clockOf(7)).toBe(3);
   });
 
-  test('goes on from the text of an insert, in the queue and in the log', () => {
+  test('D35 goes on from the text of an insert, in the queue and in the log', () => {
     const keys = keystrokes(7, 4);
     expect(offer([insert(A, ROOT, keys[0]!), text(A, keys[1]!)])).toBe('ok');
     expect(offer([text(A, keys[2]!)])).toBe('ok');
@@ -220,14 +237,14 @@ describe('text', () => {
     expect(commit()).toEqual([]);
   });
 
-  test('text for one block does not continue that of another', () => {
+  test('D35 text for one block does not continue that of another', () => {
     offer([insert(A), insert(B)]);
     const keys = keystrokes(7, 2);
     expect(offer([text(A, keys[0]!)])).toBe('ok');
     expect(offer([text(B, keys[1]!)])).toBe('missing');
   });
 
-  test('needs what others wrote: origins and deletions', () => {
+  test('D35 needs what others wrote: origins and deletions', () => {
     const ann = new Y.Doc();
     ann.clientID = 7;
     ann.getText('text').insert(0, 'abc');
@@ -246,7 +263,7 @@ describe('text', () => {
     expect(commit()).toEqual([]);
   });
 
-  test('its bytes: at the bound and past it, over state and queue', () => {
+  test('D34 its bytes: at the bound and past it, over state and queue', () => {
     const keys = keystrokes(7, 3, 100);
     const bytes = keys.map((key) => key.length);
     start({ textBytesMax: bytes[0]! + bytes[1]! });
@@ -260,7 +277,7 @@ describe('text', () => {
     expect(offer([insert(A, ROOT, keys[0]!)])).toBe('too_large');
   });
 
-  test('an insert that will have no effect lets no text continue it', () => {
+  test('D35 an insert that will have no effect lets no text continue it', () => {
     const keys = keystrokes(7, 3);
     expect(offer([insert(A)])).toBe('ok');
     expect(offer([insert(A, ROOT, keys[0]!)])).toBe('ok');
@@ -272,7 +289,7 @@ describe('text', () => {
     expect(model.table.get(A)!.text).toBeNull();
   });
 
-  test('of a block that is nowhere has no effect, whatever it builds upon', () => {
+  test('D37 of a block that is nowhere has no effect, whatever it builds upon', () => {
     expect(offer([text(A, keystrokes(7, 2)[1]!)])).toBe('ok');
     expect(commit()).toEqual([[0, 'gone']]);
   });
@@ -281,7 +298,7 @@ describe('text', () => {
 describe('Yjs client ids', () => {
   const keys = keystrokes(7, 3);
 
-  test('belong to who wrote first under them, in the queue, in the log and after a restart', () => {
+  test('D36 belong to who wrote first under them, in the queue, in the log and after a restart', () => {
     expect(offer([insert(A), insert(B)])).toBe('ok');
     expect(offer([text(A, keys[0]!)])).toBe('ok');
     expect(offer([text(A, keys[1]!)], BOB)).toBe('not_yours');
@@ -295,7 +312,7 @@ describe('Yjs client ids', () => {
     expect(offer([text(A, keys[1]!)], ANN)).toBe('ok');
   });
 
-  test('what only deletes needs none', () => {
+  test('D36 what only deletes needs none', () => {
     const doc = new Y.Doc();
     Y.applyUpdate(doc, keys[0]!);
     const edits: Uint8Array[] = [];
@@ -306,7 +323,7 @@ describe('Yjs client ids', () => {
     expect(offer([text(A, keys[1]!)], ANN)).toBe('ok');
   });
 
-  test('a refused change takes no id', () => {
+  test('D36 a refused change takes no id', () => {
     offer([insert(A)]);
     expect(offer([text(A, keys[0]!), { op: 'purge', blocks: [A] }], BOB)).toBe('unsupported');
     expect(offer([text(A, keys[0]!)], ANN)).toBe('ok');
@@ -316,7 +333,7 @@ describe('Yjs client ids', () => {
 describe('housekeeping', () => {
   const DAY_MS = 86_400_000;
 
-  test('purges what has been deleted for longer than it can be restored, and nothing else', () => {
+  test('D39 purges what has been deleted for longer than it can be restored, and nothing else', () => {
     start({ tombstoneDays: 30 });
     const [old, fresh, below] = [blockId(1), blockId(2), blockId(3)];
     const at = (ms: number, drafts: OpDraft[]) => model.apply(decode(drafts), stampOf(ms), ANN);
@@ -332,7 +349,7 @@ describe('housekeeping', () => {
     expect(model.dueHousekeeping(41 * DAY_MS)).toBeUndefined();
   });
 
-  test('a block restored before the purge stays', () => {
+  test('D39 a block restored before the purge stays', () => {
     start({ tombstoneDays: 30 });
     model.apply(decode([insert(A), { op: 'delete', block: A }]), stampOf(1), ANN);
     const body = model.dueHousekeeping(31 * DAY_MS)!;
@@ -342,7 +359,7 @@ describe('housekeeping', () => {
   });
 });
 
-test('a refusal leaves nothing behind: the same changes are let in as without it', () => {
+test('D38 a refusal leaves nothing behind: the same changes are let in as without it', () => {
   start({ blocksMax: 5, propsBytesMax: 1000, textBytesMax: 60 });
   const keys = keystrokes(7, 3);
   expect(offer([insert(A, ROOT, keys[0]!)])).toBe('ok');

@@ -2,29 +2,30 @@
  * The `blocks` model as the server runs it: the shared `BlockTable` plus the checks that only a server makes before a
  * change enters the log: limits, continuity of text, ownership of Yjs client ids. Checks look at state and queue.
  */
-import { assert } from '../base/assert.ts';
 import type { Millis } from '../base/time.ts';
 import type { BlockId, PageId, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
-import { MsgpackReader } from '../protocol/msgpack-reader.ts';
-import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
 import { BlockTable, isNotice } from './blocks.ts';
 import type { Stamp } from './hlc.ts';
-import type { DocumentModel, OpNotice, QueuedOps, Refusal } from './model.ts';
+import type { DocumentModel, OpNotice, QueuedOps, Refusal, RestoreModel } from './model.ts';
 import { decodeOps, encodeOps, type Op, type PropWrite, type TextWrite } from './ops.ts';
 import { decodeSnapshot, encodeSnapshot, MODEL_VERSION } from './snapshot.ts';
+import { QueuedText } from './queued-text.ts';
+import { TableWeight } from './table-weight.ts';
 import { continues } from './text-update.ts';
+import { YjsOwners } from './yjs-owners.ts';
 
 const DAY_MS = 86_400_000;
 const PURGED_AT_ONCE_MAX = 10_000;
+/** Room for deletions in a text that is full. */
+const DELETES_SHARE = 1 / 8;
 
 /** What queued changes will add to one block, as far as later checks ask. */
 interface QueuedBlock {
-  textBytes: number;
+  text: QueuedText | null;
   /** What the queue's writes add to the bytes of all props, and the bytes of each as its last write leaves it. */
   propsBytes: number;
   readonly propBytes: Map<string, number>;
-  readonly clocks: Map<number, number>;
 }
 
 export class BlocksModel implements DocumentModel<Op[]> {
@@ -32,20 +33,30 @@ export class BlocksModel implements DocumentModel<Op[]> {
   readonly table: BlockTable;
   readonly #page: PageId;
   readonly #limits: Limits;
-  readonly #ownerByYjsClient: Map<number, UserId>;
+  readonly #yjsOwners: YjsOwners;
   /** The page as it will be when the queue is in the log: state with the queue's structure over it. */
   #ahead: BlockTable;
+  /** What takes back what the change that is looked at has recorded so far. */
+  readonly #undo: (() => void)[] = [];
   #queued = new Map<BlockId, QueuedBlock>();
   #queuedInserts = 0;
+  /** Blocks that the change which is looked at takes to a deeper level. */
+  #movedBlocks = 0;
   readonly #queuedOwners = new Map<number, UserId>();
+  readonly #weight = new TableWeight();
 
   /** Throws `MsgpackError` when a stored snapshot is of another shape. */
-  constructor(page: PageId, limits: Limits, stored?: { snapshot: Uint8Array; private: Uint8Array }) {
+  constructor(page: PageId, limits: Limits, stored?: { snapshot: Uint8Array | null; private: Uint8Array }) {
     this.#page = page;
     this.#limits = limits;
-    this.table = stored ? decodeSnapshot(page, stored.snapshot) : new BlockTable(page);
+    this.table = stored?.snapshot ? decodeSnapshot(page, stored.snapshot) : new BlockTable(page);
     this.#ahead = new BlockTable(page, this.table);
-    this.#ownerByYjsClient = stored ? decodePrivate(stored.private) : new Map();
+    this.#yjsOwners = new YjsOwners(stored?.private);
+  }
+
+  /** Whom each Yjs client id on this page belongs to. */
+  get yjsOwners(): YjsOwners {
+    return this.#yjsOwners;
   }
 
   decode(body: Uint8Array): Op[] | { readonly malformed: string } {
@@ -53,14 +64,38 @@ export class BlocksModel implements DocumentModel<Op[]> {
   }
 
   /**
-   * Checks every op, then records them all. A change is let in whole or not at all: what earlier ops of it recorded
-   * before a later one is refused is taken back by `resetQueue`, which the actor calls on every refusal of this kind.
+   * Checks and records op by op. A change is let in whole or not at all: what was recorded before an op is refused is taken
+   * back. That costs the change; to record the queue anew would cost the queue, and in a stall thousands are queued.
    */
   admit(ops: Op[], stamp: Stamp, author: UserId): Refusal | undefined {
     if (ops.length === 0) return { code: 'malformed', message: 'a change without ops' };
     if (ops.length > this.#limits.opsPerChangeMax) {
       return tooLarge(`${ops.length} ops in one change; at most ${this.#limits.opsPerChangeMax}`);
     }
+    const [ahead, inserts] = [this.#ahead, this.#queuedInserts];
+    // Where several ops build on each other they are laid over the queue's first, to be let go of as one.
+    if (ops.length > 1) this.#ahead = new BlockTable(this.#page, ahead);
+    const refusal = this.#record(ops, stamp, author);
+    this.#ahead = ahead;
+    if (refusal) {
+      for (const undo of this.#undo.reverse()) undo();
+      this.#queuedInserts = inserts;
+    } else if (ops.length > 1) {
+      for (const op of ops) if (op.op !== 'text') ahead.apply(op, stamp);
+    }
+    this.#undo.length = 0;
+    return refusal;
+  }
+
+  /** As `admit`, of a change that is in the queue already: what it recorded before a refusal stays. */
+  lay(ops: Op[], stamp: Stamp, author: UserId): Refusal | undefined {
+    const refusal = this.#record(ops, stamp, author);
+    this.#undo.length = 0;
+    return refusal;
+  }
+
+  #record(ops: Op[], stamp: Stamp, author: UserId): Refusal | undefined {
+    this.#movedBlocks = 0;
     for (const op of ops) {
       const refusal = this.#admitOp(op, author);
       if (refusal) return refusal;
@@ -91,7 +126,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #queuedBlock(id: BlockId): QueuedBlock {
     let block = this.#queued.get(id);
     if (!block) {
-      block = { textBytes: 0, propsBytes: 0, propBytes: new Map(), clocks: new Map() };
+      block = { text: null, propsBytes: 0, propBytes: new Map() };
       this.#queued.set(id, block);
     }
     return block;
@@ -119,8 +154,16 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #admitMove(op: Op & { op: 'move' }): Refusal | undefined {
     const ahead = this.#ahead;
     if (!ahead.get(op.block) || !ahead.get(op.parent)) return undefined;
-    const room = this.#limits.depthMax - ahead.depth(op.parent) - 1;
-    return room < 0 || ahead.height(op.block, room + 1) > room ? this.#tooDeep() : undefined;
+    const { depthMax, movedBlocksMax } = this.#limits;
+    const depth = ahead.depth(op.parent) + 1;
+    if (depth > depthMax) return this.#tooDeep();
+    // Nothing gets deeper: no need to look at what hangs below.
+    if (depth <= ahead.depth(op.block)) return undefined;
+    const below = ahead.below(op.block, depthMax - depth, movedBlocksMax - this.#movedBlocks);
+    this.#movedBlocks += below.blocks;
+    if (below.tooDeep) return this.#tooDeep();
+    if (this.#movedBlocks <= movedBlocksMax) return undefined;
+    return tooLarge(`one change may take ${movedBlocksMax} blocks to a deeper level`);
   }
 
   #admitProps(id: BlockId, props: readonly PropWrite[]): Refusal | undefined {
@@ -129,10 +172,14 @@ export class BlocksModel implements DocumentModel<Op[]> {
     const queued = this.#queuedBlock(id);
     let added = 0;
     for (const { key, bytes } of props) {
-      added += bytes - (queued.propBytes.get(key) ?? block?.props.get(key)?.bytes ?? 0);
+      const before = queued.propBytes.get(key);
+      added += bytes - (before ?? block?.props.get(key)?.bytes ?? 0);
       queued.propBytes.set(key, bytes);
+      if (before === undefined) this.#undo.push(() => queued.propBytes.delete(key));
+      else this.#undo.push(() => queued.propBytes.set(key, before));
     }
     queued.propsBytes += added;
+    this.#undo.push(() => (queued.propsBytes -= added));
     const total = (block?.propsBytes ?? 0) + queued.propsBytes;
     if (total <= this.#limits.propsBytesMax || added <= 0) return undefined;
     return tooLarge(`the props of a block take at most ${this.#limits.propsBytesMax} bytes`);
@@ -141,8 +188,11 @@ export class BlocksModel implements DocumentModel<Op[]> {
   /** Takes the Yjs client id of a text for its author, if nobody has it. */
   #admitOwner({ shape: { client } }: TextWrite, author: UserId): Refusal | undefined {
     if (client === null) return undefined;
-    const owner = this.#ownerByYjsClient.get(client) ?? this.#queuedOwners.get(client);
-    if (owner === undefined) this.#queuedOwners.set(client, author);
+    const owner = this.#yjsOwners.get(client) ?? this.#queuedOwners.get(client);
+    if (owner === undefined) {
+      this.#queuedOwners.set(client, author);
+      this.#undo.push(() => this.#queuedOwners.delete(client));
+    }
     if (owner === undefined || owner === author) return undefined;
     return { code: 'not_yours', message: `the Yjs client id ${client} belongs to another user` };
   }
@@ -156,19 +206,24 @@ export class BlocksModel implements DocumentModel<Op[]> {
 
   /** Text for a block that is there, or will be. */
   #admitFittingText(id: BlockId, { update, shape }: TextWrite): Refusal | undefined {
-    const block = this.table.get(id);
-    const queued = this.#queuedBlock(id);
-    const held = (client: number) =>
-      Math.max(block?.text?.clockOf(client) ?? 0, queued.clocks.get(client) ?? 0);
-    if (!continues(shape, held)) {
+    const text = this.table.get(id)?.text ?? null;
+    const queued = (this.#queuedBlock(id).text ??= new QueuedText());
+    // On what an op of a newer version made, this one cannot judge: who knows that op does, at its place in the log.
+    if (this.table.isWhole && !continues(shape, (client) => queued.clockOf(client, text))) {
       return { code: 'missing', message: 'the text builds on characters that the page does not hold' };
     }
-    if ((block?.text?.bytes ?? 0) + queued.textBytes + update.length > this.#limits.textBytesMax) {
-      return tooLarge(`the text of a block takes at most ${this.#limits.textBytesMax} bytes`);
+    const { textCharactersMax, textBytesMax } = this.#limits;
+    queued.push(shape, update.length);
+    this.#undo.push(() => queued.pop(update.length));
+    if (shape.client !== null && queued.showsMoreThan(textCharactersMax, text)) {
+      return tooLarge(`the text of a block has at most ${textCharactersMax} characters`);
     }
-    queued.textBytes += update.length;
-    if (shape.client !== null) queued.clocks.set(shape.client, Math.max(held(shape.client), shape.to));
-    return undefined;
+    // What only deletes is let in a little past the bound, or a full text could never be made smaller.
+    const bytesMax = shape.client === null ? textBytesMax * (1 + DELETES_SHARE) : textBytesMax;
+    const room = bytesMax - queued.bytes;
+    if (text && text.bytes > room) text.compact();
+    if ((text?.bytes ?? 0) <= room) return undefined;
+    return tooLarge(`the text of a block takes at most ${textBytesMax} bytes`);
   }
 
   resetQueue(queued: readonly QueuedOps<Op[]>[]): void {
@@ -176,7 +231,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
     this.#queued = new Map();
     this.#queuedInserts = 0;
     this.#queuedOwners.clear();
-    for (const { decoded, stamp, author } of queued) this.admit(decoded, stamp, author);
+    for (const { decoded, stamp, author } of queued) this.lay(decoded, stamp, author);
   }
 
   apply(ops: Op[], stamp: Stamp, author: UserId): OpNotice[] {
@@ -184,46 +239,48 @@ export class BlocksModel implements DocumentModel<Op[]> {
     ops.forEach((op, opIndex) => {
       const text = op.op === 'text' ? op : op.op === 'insert' ? op.text : null;
       const client = text?.shape.client;
-      if (client !== null && client !== undefined && !this.#ownerByYjsClient.has(client)) {
-        this.#ownerByYjsClient.set(client, author);
-      }
+      if (client !== null && client !== undefined) this.#yjsOwners.add(client, author);
       const code = this.table.apply(op, stamp);
-      if (isNotice(code)) notices.push({ opIndex, code });
+      this.#weight.applied(op);
+      if (isNotice(code) && this.table.isWhole) notices.push({ opIndex, code });
     });
     return notices;
   }
 
   /** A purge of blocks that have been deleted for longer than they can be restored. Costs the page's size. */
   dueHousekeeping(now: Millis): Uint8Array | undefined {
+    // Nothing is taken away for good by who does not know all that was done.
+    if (!this.table.isWhole) return undefined;
     const before = now - this.#limits.tombstoneDays * DAY_MS;
     const blocks: BlockId[] = [];
-    for (const block of this.table.all()) {
-      if (block.deleted && block.deletedStamp.ms < before) blocks.push(block.id);
+    for (const block of this.table.deleted()) {
+      if (block.deletedStamp.ms < before) blocks.push(block.id);
       if (blocks.length === PURGED_AT_ONCE_MAX) break;
     }
     return blocks.length > 0 ? encodeOps([{ op: 'purge', blocks }]) : undefined;
+  }
+
+  stateHash(): Uint8Array | null {
+    return this.table.hash;
   }
 
   encodeSnapshot(): Uint8Array {
     return encodeSnapshot(this.table);
   }
 
-  encodePrivate(): Uint8Array {
-    const w = new MsgpackWriter();
-    w.array(this.#ownerByYjsClient.size);
-    for (const [client, owner] of this.#ownerByYjsClient) w.array(2).int(client).str(owner);
-    return w.take();
+  restorer(): RestoreModel {
+    // Of this model only these two: it must be free to go.
+    const [page, limits] = [this.#page, this.#limits];
+    return (snapshot, own) => new BlocksModel(page, limits, { snapshot, private: own });
   }
-}
 
-function decodePrivate(bytes: Uint8Array): Map<number, UserId> {
-  const owners = new Map<number, UserId>();
-  const r = new MsgpackReader(bytes);
-  for (let left = r.array(); left > 0; left--) {
-    assert(r.array() === 2, 'an owner is [client, user]');
-    owners.set(r.uint(), r.str(1024) as UserId);
+  get bytes(): number {
+    return this.#weight.bytes(this.table) + this.#yjsOwners.bytes;
   }
-  return owners;
+
+  encodePrivate(): Uint8Array {
+    return this.#yjsOwners.encode();
+  }
 }
 
 const tooLarge = (message: string): Refusal => ({ code: 'too_large', message });

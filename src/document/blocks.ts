@@ -7,40 +7,19 @@
  *   and leaves no stamp; an op on a block that does not exist there has none either. Both are reported.
  * - Blocks are never detached: every parent exists. Deleted blocks stay as tombstones until the log purges them.
  *
- * A table over a `base` is a client's overlay: it shows pending changes over confirmed state, copies a block when it is
- * first written, and keeps no text (the client's Y.Docs hold that).
+ * A table over another is an overlay: it shows pending changes over confirmed state, copies a block when it is first
+ * written, and keeps no text (the client's Y.Docs hold that). A table over stored blocks takes out of them what is asked for.
  */
 import { assertNever } from '../base/assert.ts';
-import type { JsonValue } from '../base/json.ts';
 import type { BlockId, PageId } from '../protocol/ids.ts';
 import type { NoticeCode } from '../protocol/codes.ts';
+import { type Block, emptyBlock, NO_PROPS, writeProps } from './block.ts';
 import { BlockText } from './block-text.ts';
 import { type Stamp, wins, ZERO_STAMP } from './hlc.ts';
-import type { Op, PropWrite } from './ops.ts';
-
-export interface PropRegister {
-  /** null: removed; the stamp stays. */
-  readonly value: JsonValue;
-  readonly stamp: Stamp;
-  readonly bytes: number;
-}
-
-export interface Block {
-  readonly id: BlockId;
-  type: string;
-  typeStamp: Stamp;
-  /** null for the root only. */
-  parent: BlockId | null;
-  key: string;
-  placeStamp: Stamp;
-  deleted: boolean;
-  deletedStamp: Stamp;
-  readonly props: Map<string, PropRegister>;
-  propsBytes: number;
-  text: BlockText | null;
-  /** Unordered, deleted ones included; null where there are none, and in overlays. */
-  children: Set<BlockId> | null;
-}
+import type { Op } from './ops.ts';
+import { type StateHash, stateHash } from './state-hash.ts';
+import { StoredBlocks } from './stored-blocks.ts';
+import { continues } from './text-update.ts';
 
 /** `lost`: a later stamp was there already. */
 export type Outcome = 'applied' | 'lost' | NoticeCode;
@@ -55,38 +34,83 @@ export function isNotice(outcome: Outcome): outcome is NoticeCode {
 export class BlockTable {
   readonly root: BlockId;
   readonly #base: BlockTable | undefined;
+  readonly #stored: StoredBlocks | undefined;
+  /** Of an overlay: those that it has copied. */
   readonly #blocks = new Map<BlockId, Block>();
-  /** What an overlay has put below each block, beyond what hangs there in the base. */
-  readonly #overlayChildren = new Map<BlockId, Set<BlockId>>();
+  /** What hangs below each block, beyond what hangs there in the base or among the stored. */
+  readonly #children = new Map<BlockId, Set<BlockId>>();
+  /** null in overlays, and from an op on that this code does not know. */
+  #hash: StateHash | null = null;
 
-  constructor(page: PageId, base?: BlockTable) {
+  constructor(page: PageId, below?: BlockTable | StoredBlocks) {
     this.root = rootId(page);
-    this.#base = base;
-    if (!base) this.add(emptyBlock(this.root, ROOT_TYPE, null, '', ZERO_STAMP));
+    if (below instanceof BlockTable) {
+      this.#base = below;
+      return;
+    }
+    this.#stored = below;
+    if (!below) this.#blocks.set(this.root, emptyBlock(this.root, ROOT_TYPE, null, '', ZERO_STAMP));
+    this.#hash = stateHash(this.all());
+  }
+
+  /** The hash of this state; null if it holds what this code does not know: then it can be compared with nothing. */
+  get hash(): Uint8Array | null {
+    return this.#hash && this.#hash.toBytes();
+  }
+
+  /** False in overlays, and from an op on that this code does not know: then there is more to the page than is here. */
+  get isWhole(): boolean {
+    return this.#hash !== null;
   }
 
   /** Blocks held here, deleted ones and the root included (of an overlay: those it has copied). */
   get size(): number {
-    return this.#blocks.size;
+    return this.#blocks.size + (this.#stored?.size ?? 0);
   }
 
   get(id: BlockId): Block | undefined {
-    return this.#blocks.get(id) ?? this.#base?.get(id);
+    return this.#blocks.get(id) ?? (this.#base ? this.#base.get(id) : this.#take(id));
   }
 
-  /** The blocks held here, in no particular order; of an overlay only those that pending changes wrote. */
-  all(): IterableIterator<Block> {
-    return this.#blocks.values();
+  /**
+   * The blocks held here, in no particular order; of an overlay only those that pending changes wrote. To be read only, and
+   * without asking this table for others in between (`get`, `depth` …).
+   */
+  *all(): Generator<Block> {
+    yield* this.#blocks.values();
+    if (this.#stored) yield* this.#stored.all();
   }
 
-  /** Puts a whole block in, as a snapshot or an insert has it. Its parent may follow later: then call `linkAll`. */
-  add(block: Block): void {
-    this.#blocks.set(block.id, block);
+  /** The deleted ones among all; as `all`. */
+  *deleted(): Generator<Block> {
+    for (const block of this.#blocks.values()) if (block.deleted) yield block;
+    if (this.#stored) yield* this.#stored.deleted();
   }
 
-  /** Rebuilds the children of all blocks, after `add` in any order. */
-  linkAll(): void {
-    for (const block of this.#blocks.values()) if (block.parent !== null) this.#link(block.parent, block.id);
+  /** What hangs directly below a block, deleted ones included, in no particular order; as `all`, not to be mixed with `get`. */
+  *children(id: BlockId): Generator<BlockId> {
+    const own = this.#children.get(id);
+    if (own) yield* own;
+    if (this.#stored) yield* this.#stored.children(id);
+    if (!this.#base) return;
+    for (const child of this.#base.children(id)) {
+      const isHere = (this.#blocks.get(child)?.parent ?? id) === id;
+      if (isHere && !own?.has(child)) yield child;
+    }
+  }
+
+  /** For snapshots and the account of memory: what is decoded, and what is not. */
+  get parts(): { readonly decoded: ReadonlyMap<BlockId, Block>; readonly stored: StoredBlocks | undefined } {
+    return { decoded: this.#blocks, stored: this.#stored };
+  }
+
+  /** Decodes a block that was stored until now. */
+  #take(id: BlockId): Block | undefined {
+    const block = this.#stored?.take(id);
+    if (!block) return undefined;
+    this.#blocks.set(id, block);
+    if (block.parent !== null) this.#link(block.parent, id);
+    return block;
   }
 
   /** Applies one op of a change; the ops of a change are applied in their order, all with its stamp. */
@@ -102,10 +126,11 @@ export class BlockTable {
       case 'move':
         return this.#move(op, stamp);
       case 'text':
-        return this.#appendText(op);
+        return this.#appendText(op, stamp);
       case 'purge':
         return this.#purge(op.blocks);
       case 'unknown':
+        this.#hash = null;
         return 'lost';
       default:
         return assertNever(op);
@@ -115,10 +140,10 @@ export class BlockTable {
   /** The block to write to: in an overlay a copy, made at the first write. */
   #writable(id: BlockId): Block | undefined {
     const own = this.#blocks.get(id);
-    if (own || !this.#base) return own;
-    const below = this.#base.get(id);
-    if (!below) return undefined;
-    const copy: Block = { ...below, props: new Map(below.props), children: null };
+    if (own) return own;
+    const below = this.get(id);
+    if (!below || !this.#base) return below;
+    const copy: Block = { ...below, props: below.props.size > 0 ? new Map(below.props) : NO_PROPS };
     this.#blocks.set(id, copy);
     return copy;
   }
@@ -127,12 +152,13 @@ export class BlockTable {
     if (this.get(op.block)) return 'exists';
     if (!this.get(op.parent)) return 'gone';
     const block = emptyBlock(op.block, op.type, op.parent, op.key, stamp);
-    writeProps(block, op.props, stamp);
-    if (op.text && !this.#base) {
-      block.text = new BlockText();
-      if (!block.text.append(op.text.update, op.text.shape)) block.text = null;
+    writeProps(block, op.props, stamp, null);
+    if (op.text && !this.#base && continues(op.text.shape, () => 0)) {
+      block.text = new BlockText(op.text.update);
+      this.#hash?.chainText(block, stamp, op.text.update);
     }
-    this.add(block);
+    this.#blocks.set(op.block, block);
+    this.#hash?.toggleBlock(block);
     this.#link(op.parent, op.block);
     return 'applied';
   }
@@ -140,10 +166,12 @@ export class BlockTable {
   #update(op: Op & { op: 'update' }, stamp: Stamp): Outcome {
     const block = this.#writable(op.block);
     if (!block) return 'gone';
-    let applied = writeProps(block, op.props, stamp);
+    let applied = writeProps(block, op.props, stamp, this.#hash);
     if (op.type !== null && op.block !== this.root && wins(stamp, block.typeStamp)) {
+      this.#hash?.toggleType(block);
       block.type = op.type;
       block.typeStamp = stamp;
+      this.#hash?.toggleType(block);
       applied = true;
     }
     return applied ? 'applied' : 'lost';
@@ -154,8 +182,10 @@ export class BlockTable {
     const block = this.#writable(id);
     if (!block) return 'gone';
     if (!wins(stamp, block.deletedStamp)) return 'lost';
+    this.#hash?.toggleDeleted(block);
     block.deleted = deleted;
     block.deletedStamp = stamp;
+    this.#hash?.toggleDeleted(block);
     return 'applied';
   }
 
@@ -169,19 +199,22 @@ export class BlockTable {
       this.#unlink(block.parent!, block.id);
       this.#link(op.parent, block.id);
     }
+    this.#hash?.togglePlace(block);
     block.parent = op.parent;
     block.key = op.key;
     block.placeStamp = stamp;
+    this.#hash?.togglePlace(block);
     return 'applied';
   }
 
-  #appendText(op: Op & { op: 'text' }): Outcome {
+  #appendText(op: Op & { op: 'text' }, stamp: Stamp): Outcome {
     if (this.#base) return this.get(op.block) ? 'applied' : 'gone';
-    const block = this.#blocks.get(op.block);
+    const block = this.get(op.block);
     if (!block) return 'gone';
     const text = block.text ?? new BlockText();
     if (!text.append(op.update, op.shape)) return 'missing';
     block.text = text;
+    this.#hash?.appendText(block, stamp, op.update);
     return 'applied';
   }
 
@@ -189,13 +222,16 @@ export class BlockTable {
   #purge(ids: readonly BlockId[]): Outcome {
     let outcome: Outcome = 'lost';
     for (const id of ids) {
-      const block = this.#blocks.get(id);
+      const block = this.get(id);
       if (!block?.deleted) continue;
       this.#unlink(block.parent!, id);
       const doomed = [id];
       for (let next = doomed.pop(); next !== undefined; next = doomed.pop()) {
-        for (const child of this.#blocks.get(next)?.children ?? []) doomed.push(child);
+        const gone = this.get(next)!;
+        for (const child of this.children(next)) doomed.push(child);
         this.#blocks.delete(next);
+        this.#children.delete(next);
+        this.#hash?.toggleBlock(gone);
       }
       outcome = 'applied';
     }
@@ -203,19 +239,14 @@ export class BlockTable {
   }
 
   #link(parent: BlockId, child: BlockId): void {
-    if (!this.#base) {
-      const block = this.#blocks.get(parent)!;
-      (block.children ??= new Set()).add(child);
-      return;
-    }
-    const children = this.#overlayChildren.get(parent);
+    const children = this.#children.get(parent);
     if (children) children.add(child);
-    else this.#overlayChildren.set(parent, new Set([child]));
+    else this.#children.set(parent, new Set([child]));
   }
 
   #unlink(parent: BlockId, child: BlockId): void {
-    if (this.#base) this.#overlayChildren.get(parent)?.delete(child);
-    else this.#blocks.get(parent)?.children?.delete(child);
+    const children = this.#children.get(parent);
+    if (children?.delete(child) && children.size === 0) this.#children.delete(parent);
   }
 
   /** Whether `id` is `ancestor` or lies below it. Costs the depth. */
@@ -232,49 +263,22 @@ export class BlockTable {
     return depth;
   }
 
-  /** Levels below the block, counted up to `atMost`. Costs the size of what hangs below it. */
-  height(id: BlockId, atMost: number): number {
+  /** Looks at what hangs below the block: at no more than `levels` levels and `blocksMax` blocks, the block included. */
+  below(id: BlockId, levels: number, blocksMax: number): { readonly tooDeep: boolean; readonly blocks: number } {
     let level: BlockId[] = [id];
+    let blocks = 1;
     for (let height = 0; ; height++) {
       const next: BlockId[] = [];
-      for (const block of level) this.#pushChildren(block, next);
-      if (next.length === 0 || height >= atMost) return height;
+      for (const block of level) {
+        for (const child of this.children(block)) {
+          next.push(child);
+          if (blocks + next.length > blocksMax) return { tooDeep: false, blocks: blocks + next.length };
+        }
+      }
+      if (next.length === 0) return { tooDeep: false, blocks };
+      if (height >= levels) return { tooDeep: true, blocks };
+      blocks += next.length;
       level = next;
     }
-  }
-
-  #pushChildren(id: BlockId, into: BlockId[]): void {
-    const below = this.#base ? this.#base.get(id)?.children : this.#blocks.get(id)?.children;
-    for (const child of below ?? []) if (this.get(child)!.parent === id) into.push(child);
-    for (const child of this.#overlayChildren.get(id) ?? []) into.push(child);
-  }
-}
-
-function emptyBlock(id: BlockId, type: string, parent: BlockId | null, key: string, stamp: Stamp): Block {
-  return {
-    id,
-    type,
-    typeStamp: stamp,
-    parent,
-    key,
-    placeStamp: stamp,
-    deleted: false,
-    deletedStamp: stamp,
-    props: new Map(),
-    propsBytes: 0,
-    text: null,
-    children: null,
-  };
-}
-
-function writeProps(block: Block, writes: readonly PropWrite[], stamp: Stamp): boolean {
-  let applied = false;
-  for (const { key, value, bytes } of writes) {
-    const current = block.props.get(key);
-    if (current && !wins(stamp, current.stamp)) continue;
-    block.props.set(key, { value, stamp, bytes });
-    block.propsBytes += bytes - (current?.bytes ?? 0);
-    applied = true;
-  }
-  return applied;
+  } // prettier-ignore
 }

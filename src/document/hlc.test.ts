@@ -17,7 +17,7 @@ const stamps = fc.record({
 });
 
 describe('HybridClock', () => {
-  test('a running clock gives its time, with counter 0', () => {
+  test('H2 a running clock gives its time, with counter 0', () => {
     const clock = new HybridClock();
     expect([clock.tick(10), clock.tick(11), clock.tick(500)]).toEqual([
       { ms: 10, counter: 0 },
@@ -26,7 +26,7 @@ describe('HybridClock', () => {
     ]);
   });
 
-  test('a clock that stands still or steps back counts on', () => {
+  test('H3 a clock that stands still or steps back counts on', () => {
     const clock = new HybridClock();
     expect([clock.tick(10), clock.tick(10), clock.tick(3), clock.tick(0)]).toEqual([
       { ms: 10, counter: 0 },
@@ -36,14 +36,14 @@ describe('HybridClock', () => {
     ]);
   });
 
-  test('a full counter carries into the ms', () => {
+  test('H4 a full counter carries into the ms', () => {
     const clock = new HybridClock();
     clock.observe({ ms: 10, counter: WIRE.hlcCounterMax });
     expect(clock.tick(10)).toEqual({ ms: 11, counter: 0 });
     expect(clock.tick(10)).toEqual({ ms: 11, counter: 1 });
   });
 
-  test('100,000 ticks within one ms rise and stay within the counter', () => {
+  test('H2 H4 100,000 ticks within one ms rise and stay within the counter', () => {
     const clock = new HybridClock();
     let last = stamped(clock.tick(10));
     for (let i = 1; i < 100_000; i++) {
@@ -54,7 +54,7 @@ describe('HybridClock', () => {
     expect(last).toEqual({ ms: 11, counter: 99_999 - (WIRE.hlcCounterMax + 1), replica: one });
   });
 
-  test('what is stamped after seeing a stamp is above it, whatever the wall clock says', () => {
+  test('H5 what is stamped after seeing a stamp is above it, whatever the wall clock says', () => {
     const step = fc.oneof(
       fc.record({ now: fc.integer({ min: 0, max: 5 }) }),
       fc.record({
@@ -83,13 +83,13 @@ describe('HybridClock', () => {
     );
   });
 
-  test('a wall clock with fractions of a ms still gives whole ms', () => {
+  test('H2 a wall clock with fractions of a ms still gives whole ms', () => {
     const clock = new HybridClock();
     expect(clock.tick(10.75)).toEqual({ ms: 10, counter: 0 });
     expect(clock.tick(10.9)).toEqual({ ms: 10, counter: 1 });
   });
 
-  test('resetTo goes back, which observe never does', () => {
+  test('H10 resetTo goes back, which observe never does', () => {
     const clock = new HybridClock();
     clock.tick(1000);
     clock.observe({ ms: 5, counter: 2 });
@@ -100,13 +100,13 @@ describe('HybridClock', () => {
 });
 
 describe('the order of stamps', () => {
-  test('ms before counter before replica', () => {
+  test('H1 ms before counter before replica', () => {
     const rising = [ZERO_STAMP, stampOf(1, 0, 1), stampOf(1, 0, 2), stampOf(1, 1, 1), stampOf(2, 0, 1)];
     for (const [i, a] of rising.entries())
       for (const [j, b] of rising.entries()) expect(Math.sign(compareStamps(a, b))).toBe(Math.sign(i - j));
   });
 
-  test('is total: reflexive, antisymmetric, transitive', () => {
+  test('H1 is total: reflexive, antisymmetric, transitive', () => {
     fc.assert(
       fc.property(stamps, stamps, stamps, (a, b, c) => {
         expect(compareStamps(a, { ...a })).toBe(0);
@@ -118,7 +118,7 @@ describe('the order of stamps', () => {
     );
   });
 
-  test('the later stamp wins, and at an equal stamp the later op', () => {
+  test('H7 the later stamp wins, and at an equal stamp the later op', () => {
     expect(wins(stampOf(2), stampOf(1))).toBe(true);
     expect(wins(stampOf(1), stampOf(2))).toBe(false);
     expect(wins(stampOf(1), stampOf(1))).toBe(true);

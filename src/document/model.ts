@@ -2,8 +2,9 @@
  * What an actor knows of a page's content: a document model behind one interface. Pure: no IO, no clock.
  *
  * A change's body is decoded once (`decode`), checked against state and queue (`admit`), and applied when the log has
- * it (`apply`). `admit` records what it let in, so that the next change is checked against it too; `resetQueue` says
- * what is still queued after a refusal. `apply` runs in log order, and for changes of other nodes without `admit`.
+ * it (`apply`). `admit` records what it let in, so that the next change is checked against it too, and nothing of what it
+ * refuses; `resetQueue` says what is queued when the log has moved. `apply` runs in log order, and for changes of other
+ * nodes without `admit`.
  */
 import type { Millis } from '../base/time.ts';
 import type { Code, NoticeCode } from '../protocol/codes.ts';
@@ -27,17 +28,31 @@ export interface QueuedOps<Decoded> {
   readonly author: UserId;
 }
 
+/** Makes a model of the same page from what `encodeSnapshot` (null: the page had none) and `encodePrivate` gave. */
+export type RestoreModel = (snapshot: Uint8Array | null, own: Uint8Array) => DocumentModel;
+
 export interface DocumentModel<Decoded = unknown> {
   readonly version: number;
   decode(body: Uint8Array): Decoded | { readonly malformed: string };
   admit(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
+  /** As `admit`, of a change that is in the queue already: what it recorded before a refusal stays. */
+  lay(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
   resetQueue(queued: readonly QueuedOps<Decoded>[]): void;
-  /** Applies a logged change; returns what had no effect and why. */
+  /** Applies a logged change; returns what had no effect and why, as far as this version knows all ops of the page. */
   apply(change: Decoded, stamp: Stamp, author: UserId): OpNotice[];
+  /**
+   * The hash of the confirmed state; null from an op on that this version does not know: then no copy can be compared,
+   * and no snapshot is made, for it would lack what the op did.
+   */
+  stateHash(): Uint8Array | null;
   /** The ops of a change that the server should make itself (purges of old tombstones); undefined if none is due. */
   dueHousekeeping(now: Millis): Uint8Array | undefined;
-  /** What joiners get. */
+  /** What joiners get. Not to be asked for while there is no `stateHash`. */
   encodeSnapshot(): Uint8Array;
   /** The server's own part of a snapshot. */
   encodePrivate(): Uint8Array;
+  /** How to make this model again; it holds on to nothing of it. */
+  restorer(): RestoreModel;
+  /** About how much memory it takes, with the bytes of the snapshot that it was restored from. */
+  readonly bytes: number;
 }

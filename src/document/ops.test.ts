@@ -59,7 +59,7 @@ const draft: fc.Arbitrary<OpDraft> = fc.oneof(
   fc.record({ op: fc.constant('purge' as const), blocks: fc.array(block, { maxLength: 3 }) }),
 ); // prettier-ignore
 
-test('decode gives what was encoded', () => {
+test('W1 decode gives what was encoded', () => {
   fc.assert(
     fc.property(fc.array(draft, { maxLength: 5 }), (drafts) => {
       const bytes = encodeOps(drafts);
@@ -71,19 +71,19 @@ test('decode gives what was encoded', () => {
   );
 });
 
-test('a prop counts the bytes of its key and its value', () => {
+test('D33 a prop counts the bytes of its key and its value', () => {
   const [op] = decoded(encodeOps([{ op: 'update', block: ROOT, props: { title: 'abc', n: 1 }, type: null }]));
   expect(op).toMatchObject({ props: [{ key: 'title', bytes: 6 + 4 }, { key: 'n', bytes: 2 + 1 }] }); // prettier-ignore
 });
 
-test('a prop named __proto__ is only a prop', () => {
+test('W9 a prop named __proto__ is only a prop', () => {
   const props = JSON.parse('{"__proto__":{"a":1}}') as { [key: string]: JsonValue };
   const [op] = decoded(encodeOps([{ op: 'update', block: ROOT, props, type: null }]));
   expect(op).toMatchObject({ props: [{ key: '__proto__', value: { a: 1 } }] });
 });
 
 describe('what newer code may write', () => {
-  test('an unknown op is kept as such and stepped over whole', () => {
+  test('W19 an unknown op is kept as such and stepped over whole', () => {
     const w = new MsgpackWriter().array(3);
     w.array(4).int(99).map(1).str('deep').array(2).nil().bool(true).bin(new Uint8Array(300)).number(1.5);
     w.array(2).int(3).id(blockId(1));
@@ -95,7 +95,7 @@ describe('what newer code may write', () => {
     ]);
   });
 
-  test('extra elements of a known op are stepped over', () => {
+  test('W3 extra elements of a known op are stepped over', () => {
     const w = new MsgpackWriter().array(2);
     w.array(4).int(3).id(blockId(1)).array(1).array(0).str('more');
     w.array(6).int(5).id(blockId(1)).id(ROOT).str('a0').nil().map(1).int(1).int(2);
@@ -131,16 +131,16 @@ describe('what is malformed', () => {
     ['a text op without text', one((w) => w.array(3).int(6).id(ROOT).nil())],
     ['a text op with random bytes', one((w) => w.array(3).int(6).id(ROOT).bin(Uint8Array.of(1, 2, 3)))],
     ['more ops than bytes', Uint8Array.of(0xdd, 255, 255, 255, 255)],
-  ])('%s', (_what, bytes) => expect(malformed(bytes)).toBe(true)); // prettier-ignore
+  ])('W18 %s', (_what, bytes) => expect(malformed(bytes)).toBe(true)); // prettier-ignore
 
-  test('a prop nested too deeply', () => {
+  test('W18 a prop nested too deeply', () => {
     const nested = (depth: number): JsonValue => (depth === 0 ? 1 : [nested(depth - 1)]);
     const ops = (depth: number) => encodeOps([{ op: 'update', block: ROOT, props: { a: nested(depth) }, type: null }]);
     expect(malformed(ops(WIRE.jsonDepthMax))).toBe(false);
     expect(malformed(ops(WIRE.jsonDepthMax + 1))).toBe(true);
   }); // prettier-ignore
 
-  test('mutated and random bytes never throw', () => {
+  test('W2 mutated and random bytes never throw', () => {
     const random = seededRandom(1);
     const bytes = encodeOps(fc.sample(draft, { numRuns: 40, seed: 7 }));
     for (let i = 0; i < 5000; i++) {

@@ -14,7 +14,9 @@ import { WIRE } from '../protocol/limits.ts';
 import { MsgpackError, MsgpackReader } from '../protocol/msgpack-reader.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
 import { isOrderKey } from './order.ts';
+import { sharedName } from './shared-names.ts';
 import { scanTextUpdate, type TextShape } from './text-update.ts';
+import { hashProp } from './value-hash.ts';
 
 export const OP = { insert: 1, update: 2, delete: 3, restore: 4, move: 5, text: 6, purge: 7 } as const;
 
@@ -24,6 +26,8 @@ export interface PropWrite {
   readonly value: JsonValue;
   /** Bytes on the wire, for the limit of a block's props. */
   readonly bytes: number;
+  /** Of key and value, for the state's hash. */
+  readonly hash: number;
 }
 
 export interface TextWrite {
@@ -126,15 +130,16 @@ function readKey(reader: MsgpackReader): string {
 function readType(reader: MsgpackReader): string {
   const type = reader.str(WIRE.typeBytesMax);
   if (type.length === 0) throw new MsgpackError('an empty block type');
-  return type;
+  return sharedName(type);
 }
 
 function readProps(reader: MsgpackReader): PropWrite[] {
   const props: PropWrite[] = [];
   for (let left = reader.map(WIRE.propKeysMax); left > 0; left--) {
     const from = reader.offset;
-    const key = reader.str(WIRE.propKeyBytesMax);
-    props.push({ key, value: reader.json(WIRE.jsonDepthMax), bytes: reader.offset - from });
+    const key = sharedName(reader.str(WIRE.propKeyBytesMax));
+    const value = reader.json(WIRE.jsonDepthMax);
+    props.push({ key, value, bytes: reader.offset - from, hash: hashProp(key, value) });
   }
   return props;
 }

@@ -44,7 +44,7 @@ const isRising = (keys: readonly string[]) => keys.every((key, i) => i === 0 || 
 
 describe('isOrderKey', () => {
   test.each(['a0', 'Zz', 'a1V', 'b00', 'a0V', 'zzzzzzzzzzzzzzzzzzzzzzzzzzz', SMALLEST + 'V'])(
-    'takes %s',
+    'D14 takes %s',
     (key) => {
       expect(isOrderKey(key)).toBe(true);
       expect(packageTakes(key)).toBe(true);
@@ -52,11 +52,11 @@ describe('isOrderKey', () => {
   );
 
   test.each(['', 'a', '0', '9a', 'b0', 'a0-', 'a00', 'a0V0', 'a0\n', 'aé', 'Z', SMALLEST, 'a0' + 'V'.repeat(WIRE.keyBytesMax)])(
-    'refuses %j',
+    'D14 refuses %j',
     (key) => expect(isOrderKey(key)).toBe(false),
   ); // prettier-ignore
 
-  test('agrees with the package over its alphabet', () => {
+  test('D14 agrees with the package over its alphabet', () => {
     const digits = fc.array(fc.constantFrom(...DIGITS, '0', '0', 'V', 'a', 'Z'), {
       minLength: 1,
       maxLength: 30,
@@ -70,7 +70,7 @@ describe('isOrderKey', () => {
     );
   });
 
-  test('compareOrder sorts by code unit, then by id', () => {
+  test('D13 compareOrder sorts by code unit, then by id', () => {
     expect(compareOrder('Zz', 'b', 'a0', 'a')).toBe(-1);
     expect(compareOrder('a0', 'b', 'a0', 'a')).toBe(1);
     expect(compareOrder('a0', 'a', 'a0', 'a')).toBe(0);
@@ -78,7 +78,7 @@ describe('isOrderKey', () => {
 });
 
 describe('between', () => {
-  test('thousands of insertions anywhere: valid, strictly between', () => {
+  test('D15 thousands of insertions anywhere: valid, strictly between', () => {
     for (let seed = 0; seed < 30; seed++) {
       const random = seededRandom(seed);
       // Several makers at once: runs of one lie between and inside those of the others.
@@ -96,7 +96,7 @@ describe('between', () => {
     }
   });
 
-  test('10,000 blocks in a row take at most 16 bytes a key, at either end and in a gap', () => {
+  test('D17 10,000 blocks in a row take at most 16 bytes a key, at either end and in a gap', () => {
     for (const [from, to] of [[null, null], ['a0', 'a1'], ['a0V', 'a0W']] as const) {
       const random = seededRandom(1);
       const append = new OrderKeys(random);
@@ -115,14 +115,14 @@ describe('between', () => {
     }
   }); // prettier-ignore
 
-  test('10,000 blocks made alternately before and after one place stay short', () => {
+  test('D17 10,000 blocks made alternately before and after one place stay short', () => {
     const maker = new OrderKeys(seededRandom(2));
     const keys = [maker.between(null, null)!];
     for (let i = 0; i < 10_000; i++) insertAt(keys, i % 2 === 0 ? 0 : keys.length, maker);
     expect(longest(keys)).toBeLessThanOrEqual(16);
   });
 
-  test('the same gap 5,000 times: after a fixed left neighbour, before a fixed right one, and always in the middle', () => {
+  test('D15 D17 the same gap 5,000 times: after a fixed left neighbour, before a fixed right one, and always in the middle', () => {
     for (const place of ['left', 'right', 'middle'] as const) {
       const keys = ['a0', 'a1'];
       const maker = new OrderKeys(seededRandom(3));
@@ -137,7 +137,7 @@ describe('between', () => {
     }
   });
 
-  test('a fixed left neighbour and forgetful clients: keys grow to their bound, then a spread makes room', () => {
+  test('D15 a fixed left neighbour and forgetful clients: keys grow to their bound, then a spread makes room', () => {
     const keys = ['a0', 'a1'];
     let spreads = 0;
     for (let i = 0; i < 5000; i++)
@@ -147,7 +147,7 @@ describe('between', () => {
     expect(spreads).toBeGreaterThan(0);
   });
 
-  test('two people who each add 10 blocks into one gap never mix', () => {
+  test('D16 two people who each add 10 blocks into one gap never mix', () => {
     const random = seededRandom(4);
     const gaps = [[null, null], ['a0', null], [null, 'a0'], ['a0', 'a1'], ['a0', 'a0V'], ['a0V', 'a0W']] as const;
     let mixed = 0;
@@ -169,19 +169,19 @@ describe('between', () => {
     expect(mixed).toBe(0);
   }); // prettier-ignore
 
-  test('there is no key between equal or swapped neighbours', () => {
+  test('D15 there is no key between equal or swapped neighbours', () => {
     const maker = new OrderKeys(seededRandom(5));
     expect(maker.between('a0', 'a0')).toBeUndefined();
     expect(maker.between('a1', 'a0')).toBeUndefined();
   });
 
-  test('neighbours that leave no room for a key of allowed length give undefined, never a longer key', () => {
+  test('D15 neighbours that leave no room for a key of allowed length give undefined, never a longer key', () => {
     const maker = new OrderKeys(seededRandom(6));
     const deep = 'a0' + 'V'.repeat(WIRE.keyBytesMax - 3);
     expect(maker.between(deep + '1', deep + '2')).toBeUndefined();
   });
 
-  test('keys at the ends of the alphabet, as a stranger may send them, do not throw', () => {
+  test('D15 keys at the ends of the alphabet, as a stranger may send them, do not throw', () => {
     const second = 'A' + '0'.repeat(25) + '1';
     for (const [left, right] of [
       [null, second],
@@ -200,7 +200,7 @@ describe('between', () => {
     expect(dense! < SMALLEST + '1' && isOrderKey(dense!)).toBe(true);
   });
 
-  test('a run goes on only while its keys stay before the right neighbour', () => {
+  test('D16 a run goes on only while its keys stay before the right neighbour', () => {
     const random = seededRandom(8);
     for (let trial = 0; trial < 500; trial++) {
       const maker = new OrderKeys(random);
@@ -216,7 +216,7 @@ describe('between', () => {
 });
 
 describe('spreadKeys', () => {
-  test('gives that many rising keys strictly inside the gap', () => {
+  test('D15 gives that many rising keys strictly inside the gap', () => {
     const gap = fc.tuple(
       fc.integer({ min: 0, max: 0xffff_ffff }),
       fc.integer({ min: 0, max: 60 }),
@@ -242,7 +242,7 @@ describe('spreadKeys', () => {
     ); // prettier-ignore
   });
 
-  test('steps aside where the key between is a prefix of the right neighbour', () => {
+  test('D15 steps aside where the key between is a prefix of the right neighbour', () => {
     expect(isRising(['a0', ...spreadKeys('a0', 'a01V', 10), 'a01V'])).toBe(true);
     expect(isRising([...spreadKeys(null, SMALLEST + '1', 10), SMALLEST + '1'])).toBe(true);
     expect(
@@ -250,7 +250,7 @@ describe('spreadKeys', () => {
     ).toBe(true);
   });
 
-  test('works at the open ends', () => {
+  test('D15 works at the open ends', () => {
     expect(isRising(spreadKeys(null, null, 5000))).toBe(true);
     expect(isRising([...spreadKeys(null, 'a0', 10), 'a0', ...spreadKeys('a0', null, 10)])).toBe(true);
     expect(longest(spreadKeys(null, null, 5000))).toBeLessThanOrEqual(16);

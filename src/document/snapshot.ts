@@ -1,156 +1,117 @@
 /**
  * A page's state as bytes: what joiners get and the store keeps. MessagePack:
  *
- *     [1, replicas: [id …], stamps: [[ms, counter, replica index] …], blocks: [block …]]
+ *     [2, replicas: [id …], stamps: [[ms, counter, replica index] …], blocks: [block …], hash: 8 bytes]
  *     block = [id, parent index or nil, key, place stamp, type, type stamp, deleted, deleted stamp,
- *              props: [[key, value, stamp] …], text update or nil]
+ *              props: [[key, value, stamp] …], text update or nil, text chain: 8 bytes or nil]
  *
- * Stamps are named by index, since one change writes many registers. The root comes first; a parent may come after its
- * child. Removed props (value nil) are there with their stamps: a copy that forgot them would let older writes win.
+ * The hash is that of the state which was written: what is read must have it too (`state-hash.ts`).
+ * Stamps are named by index, since one change writes many registers. The root comes first, the others are written in the
+ * order of their ids, which a reader does not rely upon. Removed props (value nil) are there with their stamps: a copy that
+ * forgot them would let older writes win.
  */
+import { sameBytes } from '../base/bytes.ts';
+import { assert } from '../base/assert.ts';
 import type { BlockId, PageId, ReplicaId } from '../protocol/ids.ts';
 import { WIRE } from '../protocol/limits.ts';
 import { MsgpackError, MsgpackReader } from '../protocol/msgpack-reader.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
-import { type Block, BlockTable, rootId } from './blocks.ts';
-import { BlockText } from './block-text.ts';
-import { type Stamp, ZERO_STAMP } from './hlc.ts';
+import type { Block } from './block.ts';
+import { BlockTable } from './blocks.ts';
+import type { Stamp } from './hlc.ts';
+import { writeBlock } from './snapshot-block.ts';
+import { hashHex } from './state-hash.ts';
+import { StoredBlocks } from './stored-blocks.ts';
+import { StoredStamps } from './stored-stamps.ts';
 
 /** The version of this layout and of the model's semantics. */
-export const MODEL_VERSION = 1;
+export const MODEL_VERSION = 2;
 
+/** Throws if the state holds ops that this code does not know: it would be written without them. */
 export function encodeSnapshot(table: BlockTable): Uint8Array {
-  const replicas = new Map<ReplicaId, number>();
-  const stamps = new Map<Stamp, number>();
-  const blockIndex = new Map<BlockId, number>();
-  const blocks = [table.get(table.root)!, ...[...table.all()].filter((block) => block.id !== table.root)];
-  const note = (stamp: Stamp) => {
-    if (!replicas.has(stamp.replica)) replicas.set(stamp.replica, replicas.size);
-    if (!stamps.has(stamp)) stamps.set(stamp, stamps.size);
-  };
-  blocks.forEach((block, i) => {
-    blockIndex.set(block.id, i);
-    note(block.placeStamp);
-    note(block.typeStamp);
-    note(block.deletedStamp);
-    for (const prop of block.props.values()) note(prop.stamp);
-  });
-  const w = new MsgpackWriter(64 * blocks.length + 256);
-  w.array(4).int(MODEL_VERSION).array(replicas.size);
-  for (const replica of replicas.keys()) w.id(replica);
-  w.array(stamps.size);
-  for (const { ms, counter, replica } of stamps.keys())
-    w.array(3).int(ms).int(counter).int(replicas.get(replica)!);
-  w.array(blocks.length);
-  for (const block of blocks) writeBlock(w, block, blockIndex, stamps);
-  return w.take();
+  const { hash } = table;
+  assert(hash, 'a state with unknown ops is not written');
+  const order = inOrder(table);
+  const indexById = new Map(order.map(([id], index) => [id, index]));
+  const indexOf = (id: BlockId) => indexById.get(id)!;
+  const stamps = new StampList();
+  const stampIndex = (stamp: Stamp) => stamps.indexOf(stamp);
+  // Which stamps there are is known when the blocks are written; they stand before them.
+  const blocks = new MsgpackWriter(128 * order.length + 256);
+  const copy = table.parts.stored?.copying(blocks, indexOf, stampIndex);
+  for (const [, block] of order) {
+    if (typeof block === 'number') copy!(block);
+    else writeBlock(blocks, block, indexOf, stampIndex);
+  }
+  const w = new MsgpackWriter(blocks.length + 32 * stamps.size + 256);
+  w.array(5).int(MODEL_VERSION);
+  stamps.write(w);
+  return w.array(order.length).raw(blocks.written).bin(hash).take();
 }
 
-function writeBlock(
-  w: MsgpackWriter,
-  block: Block,
-  index: Map<BlockId, number>,
-  stamps: Map<Stamp, number>,
-): void {
-  const stamp = (s: Stamp) => stamps.get(s)!;
-  w.array(10).id(block.id);
-  if (block.parent === null) w.nil();
-  else w.int(index.get(block.parent)!);
-  w.str(block.key).int(stamp(block.placeStamp)).str(block.type).int(stamp(block.typeStamp));
-  w.bool(block.deleted).int(stamp(block.deletedStamp)).array(block.props.size);
-  for (const [key, prop] of block.props) w.array(3).str(key).json(prop.value).int(stamp(prop.stamp));
-  const text = block.text?.merged();
-  if (text) w.bin(text);
-  else w.nil();
+/** All blocks, or their places among the stored: the root, then by id. */
+function inOrder(table: BlockTable): [BlockId, Block | number][] {
+  const { decoded, stored } = table.parts;
+  const all: [BlockId, Block | number][] = [...decoded, ...(stored?.places() ?? [])];
+  return all.sort(([a], [b]) => (a === table.root ? -1 : b === table.root ? 1 : a < b ? -1 : 1));
 }
 
-/** The state that `encodeSnapshot` wrote. Throws `MsgpackError` if the bytes are of another shape. Texts are views. */
+/** The stamps of a snapshot, each once, in the order in which they are first asked for. */
+class StampList {
+  readonly #replicas = new Map<ReplicaId, number>();
+  readonly #stamps: Stamp[] = [];
+  readonly #indexes = new Map<Stamp, number>();
+  readonly #indexByValue = new Map<string, number>();
+
+  get size(): number {
+    return this.#stamps.length;
+  }
+
+  indexOf(stamp: Stamp): number {
+    let index = this.#indexes.get(stamp);
+    if (index !== undefined) return index;
+    const { ms, counter, replica } = stamp;
+    if (!this.#replicas.has(replica)) this.#replicas.set(replica, this.#replicas.size);
+    // What one change wrote shares one object, mostly: a block that was stored brings one of its own.
+    const value = `${ms} ${counter} ${this.#replicas.get(replica)!}`;
+    index = this.#indexByValue.get(value);
+    if (index === undefined) {
+      index = this.#stamps.push(stamp) - 1;
+      this.#indexByValue.set(value, index);
+    }
+    this.#indexes.set(stamp, index);
+    return index;
+  }
+
+  write(w: MsgpackWriter): void {
+    w.array(this.#replicas.size);
+    for (const replica of this.#replicas.keys()) w.id(replica);
+    w.array(this.#stamps.length);
+    for (const { ms, counter, replica } of this.#stamps)
+      w.array(3).int(ms).int(counter).int(this.#replicas.get(replica)!);
+  }
+}
+
+/**
+ * The state that `encodeSnapshot` wrote. Throws `MsgpackError` if the bytes are of another shape, or make another state
+ * than the one that was written. The table keeps the bytes: blocks are decoded when they are asked for, texts are views.
+ */
 export function decodeSnapshot(page: PageId, bytes: Uint8Array): BlockTable {
+  const { table, written } = readSnapshot(page, bytes);
+  const found = table.hash!;
+  if (sameBytes(written, found)) return table;
+  throw new MsgpackError(
+    `the snapshot of a state with hash ${hashHex(written)} reads as one with ${hashHex(found)}`,
+  );
+}
+
+/** The same without the comparison: `written` is the hash of the state that was written. */
+export function readSnapshot(page: PageId, bytes: Uint8Array): { table: BlockTable; written: Uint8Array } {
   const r = new MsgpackReader(bytes);
-  if (r.array() < 4) throw new MsgpackError('a snapshot has four parts');
+  if (r.array() < 4) throw new MsgpackError('a snapshot has five parts');
   const version = r.uint();
   if (version !== MODEL_VERSION) throw new MsgpackError(`a snapshot of model version ${version}`);
-  const replicas: ReplicaId[] = [];
-  for (let left = r.array(); left > 0; left--) replicas.push(r.id());
-  const stamps: Stamp[] = [];
-  for (let left = r.array(); left > 0; left--) {
-    r.array(3);
-    const [ms, counter] = [r.uint(WIRE.hlcMsMax), r.uint(WIRE.hlcCounterMax)];
-    const replica = replicas[r.uint()];
-    if (replica === undefined) throw new MsgpackError('a stamp of an unknown replica');
-    stamps.push(
-      ms === 0 && counter === 0 && replica === ZERO_STAMP.replica ? ZERO_STAMP : { ms, counter, replica },
-    );
-  }
-  const blocks: Block[] = [];
-  const parents: (number | null)[] = [];
-  for (let left = r.array(); left > 0; left--) {
-    const { block, parent } = readBlock(r, stamps);
-    blocks.push(block);
-    parents.push(parent);
-  }
-  return linked(page, blocks, parents);
-}
-
-function linked(page: PageId, blocks: Block[], parents: (number | null)[]): BlockTable {
-  const table = new BlockTable(page);
-  blocks.forEach((block, i) => {
-    const parent = parents[i];
-    if ((parent === null) !== (block.id === rootId(page))) throw new MsgpackError('a block without a parent');
-    if (parent !== null) {
-      const parentBlock = blocks[parent!];
-      if (!parentBlock) throw new MsgpackError('a parent that is not there');
-      block.parent = parentBlock.id;
-    }
-    table.add(block);
-  });
-  table.linkAll();
-  // One walk finds what is missing, double or in a cycle: neither is below the root once.
-  if (blocks[0]?.id !== table.root || table.size !== blocks.length || sizeBelowRoot(table) !== blocks.length)
-    throw new MsgpackError('blocks that make no tree');
-  return table;
-}
-
-function sizeBelowRoot(table: BlockTable): number {
-  const ids = [table.root];
-  let size = 0;
-  for (let id = ids.pop(); id !== undefined; id = ids.pop(), size++) {
-    for (const child of table.get(id)!.children ?? []) ids.push(child);
-  }
-  return size;
-}
-
-function readBlock(r: MsgpackReader, stamps: Stamp[]): { block: Block; parent: number | null } {
-  const stamp = () => {
-    const found = stamps[r.uint()];
-    if (!found) throw new MsgpackError('an unknown stamp');
-    return found;
-  };
-  r.array(10);
-  const id = r.id<BlockId>();
-  const parent = r.tryNil() ? null : r.uint();
-  const block: Block = {
-    id,
-    parent: null,
-    key: r.str(WIRE.keyBytesMax),
-    placeStamp: stamp(),
-    type: r.str(WIRE.typeBytesMax),
-    typeStamp: stamp(),
-    deleted: r.bool(),
-    deletedStamp: stamp(),
-    props: new Map(),
-    propsBytes: 0,
-    text: null,
-    children: null,
-  };
-  for (let left = r.array(); left > 0; left--) {
-    r.array(3);
-    const from = r.offset;
-    const [key, value] = [r.str(WIRE.propKeyBytesMax), r.json(WIRE.jsonDepthMax)];
-    const bytes = r.offset - from;
-    block.props.set(key, { value, bytes, stamp: stamp() });
-    block.propsBytes += bytes;
-  }
-  if (!r.tryNil()) block.text = new BlockText(r.bin(r.bytes.length));
-  return { block, parent };
+  const stored = new StoredBlocks(page, r, new StoredStamps(r));
+  const written = r.bin(WIRE.stateHashBytes);
+  return { table: new BlockTable(page, stored), written };
 }

@@ -62,7 +62,7 @@ function update({ client = 1, clock = 0, items = [], deletes = [] }: ByHand): Ui
 // ── the tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 describe('what editors send', () => {
-  test('every update of every edit is read as Yjs reads it', () => {
+  test('D18 every update of every edit is read as Yjs reads it', () => {
     let seen = 0;
     for (let seed = 1; seed <= 60; seed++) {
       for (const { client, update } of editAtRandom(seed, 3, 40)) {
@@ -94,7 +94,7 @@ describe('what editors send', () => {
     return needs;
   }
 
-  test('continues says exactly whether Yjs would leave something pending', () => {
+  test('D19 continues says exactly whether Yjs would leave something pending', () => {
     let [whole, pending] = [0, 0];
     for (let seed = 1; seed <= 60; seed++) {
       const random = seededRandom(seed);
@@ -114,7 +114,7 @@ describe('what editors send', () => {
     expect(Math.min(whole, pending)).toBeGreaterThan(200);
   });
 
-  test('an update that is held already, or in part, does not continue: copies could read it differently', () => {
+  test('D19 an update that is held already, or in part, does not continue: copies could read it differently', () => {
     const log = editAtRandom(7, 1, 30).map(({ update }) => update);
     const doc = docOf(log);
     const all = Y.encodeStateAsUpdate(doc);
@@ -126,7 +126,7 @@ describe('what editors send', () => {
 });
 
 describe('what is refused', () => {
-  test('the hand-made updates are sound: Yjs takes them', () => {
+  test('D18 the hand-made updates are sound: Yjs takes them', () => {
     const honest = update({
       items: [item.string('ab'), item.after(1, 1, 'c'), item.deleted(2)],
       deletes: [[1, 0, 1]],
@@ -170,11 +170,11 @@ describe('what is refused', () => {
     ['a clock past 2^31', update({ clock: 2 ** 31, items: [item.string('x')] })],
     ['a length past 2^31', update({ items: [item.deleted(2 ** 31)] })],
     ['a deleted range of length 0', update({ items: [item.string('x')], deletes: [[2, 0, 0]] })],
-  ])('%s', (_what, bytes) => {
+  ])('D18 %s', (_what, bytes) => {
     expect(isRefused(bytes)).toBe(true);
   }); // prettier-ignore
 
-  test('V2 updates', () => {
+  test('D18 V2 updates', () => {
     let accepted = 0;
     for (const { update } of editAtRandom(3, 2, 200)) {
       const v2 = Y.convertUpdateFormatV1ToV2(update);
@@ -183,14 +183,14 @@ describe('what is refused', () => {
     expect(accepted).toBe(0);
   });
 
-  test('what another client’s answer to a state vector carries: structs of two clients', () => {
+  test('D18 what another client’s answer to a state vector carries: structs of two clients', () => {
     const doc = docOf(editAtRandom(5, 3, 60).map(({ update }) => update));
     expect(isRefused(Y.encodeStateAsUpdate(doc))).toBe(true);
   });
 });
 
 describe('hostile bytes', () => {
-  test('random bytes never throw', () => {
+  test('W2 random bytes never throw', () => {
     const random = seededRandom(11);
     for (let i = 0; i < 10_000; i++) scanTextUpdate(random.bytes(randomBelow(random, 40)));
     for (let i = 0; i < 10_000; i++) {
@@ -200,7 +200,7 @@ describe('hostile bytes', () => {
     }
   });
 
-  test('a mutated update that is let through is taken in whole', () => {
+  test('D19 a mutated update that is let through is taken in whole', () => {
     const random = seededRandom(12);
     let taken = 0;
     for (let seed = 1; seed <= 60; seed++) {
@@ -220,7 +220,7 @@ describe('hostile bytes', () => {
     expect(taken).toBeGreaterThan(400);
   });
 
-  test('hand-made updates of any allowed shape that are let through are taken in whole', () => {
+  test('D19 hand-made updates of any allowed shape that are let through are taken in whole', () => {
     const random = seededRandom(13);
     const below = (bound: number) => randomBelow(random, bound);
     let taken = 0;

@@ -8,7 +8,7 @@
  * just this, since every edit is sent as it is made. Values of formats and embeds must be JSON that can be
  * written again, or Yjs would throw later.
  */
-import { WIRE } from '../protocol/limits.ts';
+import { BadUpdate, CONTENT, HAS_ORIGIN, HAS_PARENT_SUB, HAS_RIGHT_ORIGIN, UpdateScanner } from './update-scanner.ts'; // prettier-ignore
 
 /** What an update adds and what it builds upon. Clocks count UTF-16 units, as in Yjs. */
 export interface TextShape {
@@ -21,90 +21,17 @@ export interface TextShape {
   readonly needs: ReadonlyMap<number, number>;
   /** Where own deletes end; they may reach into this very update. */
   readonly ownDeletesTo: number;
+  /** Clocks that show no character afterwards (deleted, formatting): client, clock, length, and so on. */
+  readonly hidden: readonly number[];
 }
 
 export const TEXT_ROOT = 'text';
 const CLOCK_MAX = 0x7fff_ffff;
-const CONTENT = { deleted: 1, string: 4, embed: 5, format: 6 } as const;
-const HAS_PARENT_SUB = 0x20;
-const HAS_RIGHT_ORIGIN = 0x40;
-const HAS_ORIGIN = 0x80;
-
-class BadUpdate extends Error {}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-class Scanner {
-  readonly #bytes: Uint8Array;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  get left(): number {
-    return this.#bytes.length - this.#at;
-  }
-
-  byte(): number {
-    if (this.#at >= this.#bytes.length) throw new BadUpdate('it ends too early');
-    return this.#bytes[this.#at++]!;
-  }
-
-  /** lib0's varUint: seven bits a byte, lowest first. */
-  uint(max: number): number {
-    let value = 0;
-    let factor = 1;
-    for (;;) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * factor;
-      if (byte < 0x80) break;
-      factor *= 128;
-      if (factor > Number.MAX_SAFE_INTEGER) throw new BadUpdate('a number that is too large');
-    }
-    if (value > max) throw new BadUpdate('a number that is too large');
-    return value;
-  }
-
-  str(): string {
-    const length = this.uint(this.left);
-    if (length > this.left) throw new BadUpdate('it ends too early');
-    const from = this.#at;
-    this.#at += length;
-    if (length === 1 && this.#bytes[from]! < 0x80) return String.fromCharCode(this.#bytes[from]!);
-    try {
-      return utf8.decode(this.#bytes.subarray(from, from + length));
-    } catch {
-      // Bad input: TextDecoder in fatal mode throws a TypeError.
-      throw new BadUpdate('a string that is not UTF-8');
-    }
-  }
-
-  jsonText(): void {
-    const text = this.str();
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      // Bad input.
-      throw new BadUpdate('a format or an embed that is not JSON');
-    }
-    if (!staysTheSame(value, WIRE.jsonDepthMax))
-      throw new BadUpdate('a format or an embed that is nested too deeply or holds a number past all bounds');
-  }
-}
-
-/** Whether JSON.stringify gives the value back: it recurses, and writes infinities as null. */
-function staysTheSame(value: unknown, depthMax: number): boolean {
-  if (typeof value === 'number') return Number.isFinite(value);
-  if (typeof value !== 'object' || value === null) return true;
-  return depthMax > 0 && Object.values(value).every((item) => staysTheSame(item, depthMax - 1));
-}
 
 /** The update's shape, or why it is refused. Never throws. */
 export function scanTextUpdate(bytes: Uint8Array): TextShape | { readonly malformed: string } {
   try {
-    return scan(new Scanner(bytes));
+    return scan(new UpdateScanner(bytes));
   } catch (error) {
     if (error instanceof BadUpdate)
       return { malformed: `a text update that cannot be used: ${error.message}` };
@@ -112,11 +39,12 @@ export function scanTextUpdate(bytes: Uint8Array): TextShape | { readonly malfor
   }
 }
 
-function scan(scanner: Scanner): TextShape {
+function scan(scanner: UpdateScanner): TextShape {
   const needs = new Map<number, number>();
   const require = (client: number, clock: number) => {
     if (clock > (needs.get(client) ?? 0)) needs.set(client, clock);
   };
+  const hidden: number[] = [];
   const clients = scanner.uint(scanner.left);
   if (clients > 1) throw new BadUpdate('structs of more than one Yjs client id');
   let client: number | null = null;
@@ -129,19 +57,19 @@ function scan(scanner: Scanner): TextShape {
     from = scanner.uint(CLOCK_MAX);
     to = from;
     for (let i = 0; i < structs; i++) {
-      to += scanItem(scanner, client, to, require);
+      to += scanItem(scanner, client, to, require, hidden);
       if (to > CLOCK_MAX) throw new BadUpdate('a clock that is too large');
     }
   }
-  const ownDeletesTo = scanDeletes(scanner, client, require);
+  const ownDeletesTo = scanDeletes(scanner, client, require, hidden);
   if (scanner.left > 0) throw new BadUpdate('bytes after its end');
   if (ownDeletesTo > to) require(client!, ownDeletesTo);
-  return { client, from, to, needs, ownDeletesTo };
+  return { client, from, to, needs, ownDeletesTo, hidden };
 }
 
 type Require = (client: number, clock: number) => void;
 
-function scanOrigin(scanner: Scanner, client: number, clock: number, require: Require): void {
+function scanOrigin(scanner: UpdateScanner, client: number, clock: number, require: Require): void {
   const originClient = scanner.uint(Number.MAX_SAFE_INTEGER);
   const originClock = scanner.uint(CLOCK_MAX);
   if (originClient !== client) require(originClient, originClock + 1);
@@ -149,7 +77,13 @@ function scanOrigin(scanner: Scanner, client: number, clock: number, require: Re
 }
 
 /** Steps over one item at `clock`; returns its length in clock units. */
-function scanItem(scanner: Scanner, client: number, clock: number, require: Require): number {
+function scanItem(
+  scanner: UpdateScanner,
+  client: number,
+  clock: number,
+  require: Require,
+  hidden: number[],
+): number {
   const info = scanner.byte();
   if ((info & HAS_PARENT_SUB) !== 0) throw new BadUpdate('an item with a key; a text has none');
   if ((info & HAS_ORIGIN) !== 0) scanOrigin(scanner, client, clock, require);
@@ -159,8 +93,11 @@ function scanItem(scanner: Scanner, client: number, clock: number, require: Requ
       throw new BadUpdate(`a root other than "${TEXT_ROOT}"`);
   }
   switch (info & 0x1f) {
-    case CONTENT.deleted:
-      return positive(scanner.uint(CLOCK_MAX));
+    case CONTENT.deleted: {
+      const length = positive(scanner.uint(CLOCK_MAX));
+      hidden.push(client, clock, length);
+      return length;
+    }
     case CONTENT.string:
       return positive(scanner.str().length);
     case CONTENT.embed:
@@ -169,6 +106,7 @@ function scanItem(scanner: Scanner, client: number, clock: number, require: Requ
     case CONTENT.format:
       scanner.str();
       scanner.jsonText();
+      hidden.push(client, clock, 1);
       return 1;
     default:
       throw new BadUpdate(`content of type ${info & 0x1f}; a text holds strings, formats and embeds`);
@@ -181,13 +119,21 @@ function positive(length: number): number {
 }
 
 /** Steps over the delete set; returns where the own client's deletes end. */
-function scanDeletes(scanner: Scanner, client: number | null, require: Require): number {
+function scanDeletes(
+  scanner: UpdateScanner,
+  client: number | null,
+  require: Require,
+  hidden: number[],
+): number {
   let ownTo = 0;
   for (let clients = scanner.uint(scanner.left); clients > 0; clients--) {
     const deletedClient = scanner.uint(Number.MAX_SAFE_INTEGER);
     for (let ranges = scanner.uint(scanner.left); ranges > 0; ranges--) {
       // Yjs throws when it has to keep an empty range for later.
-      const end = scanner.uint(CLOCK_MAX) + positive(scanner.uint(CLOCK_MAX));
+      const start = scanner.uint(CLOCK_MAX);
+      const length = positive(scanner.uint(CLOCK_MAX));
+      const end = start + length;
+      hidden.push(deletedClient, start, length);
       if (deletedClient === client) ownTo = Math.max(ownTo, end);
       else require(deletedClient, end);
     }

@@ -4,7 +4,7 @@
  */
 import { createRemoteJWKSet, errors, importSPKI, jwtVerify, type JWTPayload } from 'jose';
 import type { PageId, UserId } from '../protocol/ids.ts';
-import { parseId } from '../protocol/ids.ts';
+import { parseId } from '../protocol/parse-id.ts';
 import { type Role, ROLES } from '../protocol/messages.ts';
 
 export const WORKSPACE = 'default';
@@ -18,6 +18,8 @@ export interface Identity {
   readonly user: UserId;
   readonly name: string;
   readonly expiresMs: number;
+  /** When the token was issued; without `iat` before everything. */
+  readonly issuedMs: number;
   readonly grants: Grants;
 }
 
@@ -34,7 +36,7 @@ export type TokenKey =
   | { readonly kind: 'jwks'; readonly url: string };
 
 const ASYMMETRIC = ['RS256', 'PS256', 'ES256', 'EdDSA'];
-const USER_BYTES_MAX = 256;
+export const USER_CHARACTERS_MAX = 256;
 
 /** The configured key cannot be used; the message is for the operator. */
 export class TokenKeyError extends Error {
@@ -90,17 +92,21 @@ function verifier(verify: (token: string) => Promise<{ payload: JWTPayload }>): 
   };
 }
 
+/** A NUL cannot be stored by PostgreSQL; other control characters have no place in an id either. */
+export function isUserId(text: string): text is UserId {
+  // eslint-disable-next-line no-control-regex
+  return text.length >= 1 && text.length <= USER_CHARACTERS_MAX && !/[\u0000-\u001f\u007f]/.test(text);
+}
+
 function readClaims(claims: JWTPayload & { grants?: unknown; name?: unknown }): Verdict {
   const bad = (reason: string): Verdict => ({ refused: 'unauthorized', reason });
-  const { sub, exp } = claims;
-  // A NUL cannot be stored by PostgreSQL; other control characters have no place in an id either.
-  // eslint-disable-next-line no-control-regex
-  if (!sub || sub.length > USER_BYTES_MAX || /[\u0000-\u001f\u007f]/.test(sub)) return bad(`the token needs "sub", the user’s id, of 1…${USER_BYTES_MAX} characters, none of them a control character`);
+  const { sub, exp, iat } = claims;
+  if (!sub || !isUserId(sub)) return bad(`the token needs "sub", the user’s id, of 1…${USER_CHARACTERS_MAX} characters, none of them a control character`);
   if (exp === undefined) return bad('the token needs "exp"; tokens live for minutes, not for ever');
   const grants = readGrants(claims.grants);
   if (!grants) return bad('"grants" must be a list of { "page" or "workspace", "role" }');
   const name = typeof claims.name === 'string' ? claims.name.slice(0, 256) : sub;
-  return { identity: { user: sub as UserId, name, expiresMs: exp * 1000, grants } };
+  return { identity: { user: sub, name, expiresMs: exp * 1000, issuedMs: iat === undefined ? -Infinity : iat * 1000, grants } };
 } // prettier-ignore
 
 function readGrants(value: unknown): Grants | undefined {

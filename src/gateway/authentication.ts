@@ -2,11 +2,12 @@
  * From a socket to a user: the token of the handshake or of AUTH, what may come before it (little, and not for long), and
  * its renewal on a live socket. What a verdict on a token leads to is here; the verdict itself is `auth.ts`.
  */
+import type { Millis } from '../base/time.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
 import type { CloseName } from '../protocol/codes.ts';
 import type { UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
-import type { Grants, Verdict, VerifyToken } from './auth.ts';
+import type { Identity, Verdict, VerifyToken } from './auth.ts';
 import type { Connection, Early, OpenPage, Ready } from './connection.ts';
 import type { Replies } from './replies.ts';
 
@@ -20,8 +21,8 @@ export interface AuthenticationOptions {
   frame(connection: Connection, state: Ready, bytes: Uint8Array): void;
   /** A bug of ours: it must cost one socket, never the process. */
   failed(connection: Connection, error: unknown): void;
-  /** Tells a page's shard what the grants give on it now. */
-  setRole(connection: Connection, ch: number, page: OpenPage, grants: Grants): void;
+  /** Tells a page's shard what the token gives on it now. */
+  setRole(connection: Connection, page: OpenPage, identity: Identity): void;
 }
 
 type Refused = Extract<Verdict, { refused: string }>['refused'];
@@ -30,6 +31,9 @@ const CLOSE_AFTER: Record<Refused, CloseName> = {
   expired: 'token_expired',
   unavailable: 'going_away',
 };
+
+/** Time for a fresh token after the old one has expired, in which changes wait. */
+const EXPIRY_GRACE_MS: Millis = 10_000;
 
 export class Authentication {
   readonly #options: AuthenticationOptions;
@@ -104,6 +108,34 @@ export class Authentication {
     }
     state.identity = verdict.identity;
     replies.send(connection, { kind: 'role', ch: null, role: null });
-    for (const [ch, page] of connection.pageByCh) setRole(connection, ch, page, verdict.identity.grants);
+    for (const page of connection.pages) setRole(connection, page, state.identity);
+  }
+
+  /** A change under a token that has expired: it waits with its client. */
+  rejectExpired(connection: Connection, state: Ready, bytes: Uint8Array): void {
+    const { replies } = this.#options;
+    const change = decodeClientMessage(bytes);
+    if (isMalformed(change) || change.kind !== 'change') {
+      const reason = isMalformed(change) ? change.malformed : 'not a change';
+      return replies.error(connection, 'malformed', reason);
+    }
+    replies.refused('expired');
+    const { ch, n } = change;
+    const replica = change.replica ?? state.replica!;
+    const message = 'the token has expired; send AUTH with a fresh one';
+    replies.send(connection, { kind: 'reject', ch, n, code: 'expired', message, retryAfterMs: null, replica });
+  } // prettier-ignore
+
+  /** Once a second: who came without a token, or lets it run out, has to go. */
+  sweep(connection: Connection, now: Millis, monotonic: Millis): void {
+    const { limits, replies } = this.#options;
+    const { state } = connection;
+    if (state.tag === 'closed') return;
+    if (state.tag === 'ready') {
+      if (state.identity.expiresMs + EXPIRY_GRACE_MS <= now) replies.close(connection, 'token_expired');
+    } else if (monotonic - state.since >= limits.unauthenticatedMs) {
+      const reason = `no token came within ${limits.unauthenticatedMs} ms`;
+      replies.refuse(connection, 'unauthorized', reason, 'unauthorized');
+    }
   }
 }

@@ -9,6 +9,7 @@ export class SocketCounts {
   readonly #limits: Limits;
   readonly #byAddress = new Map<string, number>();
   readonly #byUser = new Map<UserId, number>();
+  readonly #addressBySocket = new Map<number, string>();
   readonly #userBySocket = new Map<number, UserId>();
 
   constructor(limits: Limits) {
@@ -16,7 +17,8 @@ export class SocketCounts {
   }
 
   /** Counts a new socket; false if its address has too many (it is counted until `close` all the same). */
-  openAddress({ address }: TransportSocket): boolean {
+  openAddress({ id }: TransportSocket, address: string): boolean {
+    this.#addressBySocket.set(id, address);
     return add(this.#byAddress, address) <= this.#limits.addressSocketsMax;
   }
 
@@ -26,12 +28,9 @@ export class SocketCounts {
     return add(this.#byUser, user) <= this.#limits.userSocketsMax;
   }
 
-  close({ id, address }: TransportSocket): void {
-    subtract(this.#byAddress, address);
-    const user = this.#userBySocket.get(id);
-    if (user === undefined) return;
-    this.#userBySocket.delete(id);
-    subtract(this.#byUser, user);
+  close({ id }: TransportSocket): void {
+    forget(this.#addressBySocket, id, this.#byAddress);
+    forget(this.#userBySocket, id, this.#byUser);
   }
 }
 
@@ -41,7 +40,10 @@ function add<K>(counts: Map<K, number>, key: K): number {
   return count;
 }
 
-function subtract<K>(counts: Map<K, number>, key: K): void {
+function forget<K>(keyBySocket: Map<number, K>, id: number, counts: Map<K, number>): void {
+  const key = keyBySocket.get(id);
+  if (key === undefined) return;
+  keyBySocket.delete(id);
   const count = (counts.get(key) ?? 0) - 1;
   if (count > 0) counts.set(key, count);
   else counts.delete(key);

@@ -8,8 +8,8 @@
  * the transport and are valid only during the callback; `close` is reported once for every opened socket, for `end`
  * and `terminate` before they return (inside `cork`: when it returns), and nothing is reported of that socket after.
  *
- * The exports at the end are what both twins must do alike: ids, one spelling of addresses, the guard around the
- * handlers, the timing of `dropped`.
+ * The exports at the end are what both twins must do alike: ids, the guard around the handlers, the timing of `dropped`;
+ * `plain-address.ts` is one more.
  */
 import { endOfTurn } from '../base/time.ts';
 import type { Log } from '../base/log.ts';
@@ -20,8 +20,6 @@ export type SendResult = 'sent' | 'queued' | 'dropped';
 export interface TransportSocket {
   /** Unique in the process for its lifetime, 1 … 2^32 − 1. */
   readonly id: number;
-  /** The peer's address as text, for limits and logs. */
-  readonly address: string;
   /** Sends one binary message; the bytes are copied or written before it returns. */
   send(bytes: Uint8Array): SendResult;
   /** Runs `write`; what is sent within leaves in one system call where the transport can. */
@@ -42,9 +40,10 @@ export interface TransportSocket {
 export interface UpgradeRequest {
   readonly path: string;
   readonly query: URLSearchParams;
-  /** Lower-case names; '' if absent. Valid only during `upgrade`. */
+  /** Lower-case names; '' if absent, several lines joined by ', '. Valid only during `upgrade`. */
   header(name: string): string;
   readonly protocols: readonly string[];
+  /** Of the other end of the connection, as text: a proxy's, where there is one. */
   readonly address: string;
 }
 
@@ -68,8 +67,9 @@ export interface TransportHandlers<Context> {
   drain(socket: TransportSocket): void;
   /**
    * Frames for this socket were dropped, by `publish` or `send`: its stream has a gap, and frames sent later may
-   * still arrive. Told once per turn and socket however many were lost, always in a later turn: uWebSockets.js drops
-   * while it walks a topic, and a handler that left the topic or closed the socket there would break that walk.
+   * still arrive. Told once per turn and socket however many were lost, in a later turn or before the next `publish`
+   * (so that a handler that leaves the topic leaves it before a later frame arrives), never at once: uWebSockets.js
+   * drops while it walks a topic, and a handler that left the topic or closed the socket there would break that walk.
    */
   dropped(socket: TransportSocket): void;
   /** `code` 1006 when no close frame came or went, 1005 when the peer's had no code, 1009 for a message too large. */
@@ -85,6 +85,8 @@ export interface TransportLimits {
   readonly backpressureBytesMax: number;
   /** A socket that sent nothing (pongs included) for this long is closed; the transport sends pings. 8 to 960. */
   readonly idleSeconds: number;
+  /** Time for the head of a request, where the transport can say (`ws`; uWebSockets.js ends a silent one after 10 s). */
+  readonly headMs?: number;
 }
 
 /** The address cannot be listened on; the message names it and the remedy. */
@@ -118,21 +120,6 @@ let lastSocketId = 0;
 export function nextSocketId(): number {
   lastSocketId = lastSocketId === 0xffff_ffff ? 1 : lastSocketId + 1;
   return lastSocketId;
-}
-
-/**
- * One spelling per address, since limits count by it: IPv4 in dotted form also when it came mapped into IPv6 (a
- * server bound to `::` sees all its IPv4 peers that way), IPv6 compressed, without a zone.
- */
-export function plainAddress(text: string): string {
-  if (!text.includes(':')) return text;
-  const bare = text.split('%', 1)[0] ?? '';
-  if (!URL.canParse(`http://[${bare}]/`)) return text;
-  const canonical = new URL(`http://[${bare}]/`).hostname.slice(1, -1);
-  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical);
-  if (!mapped) return canonical;
-  const [high, low] = [parseInt(mapped[1] ?? '0', 16), parseInt(mapped[2] ?? '0', 16)];
-  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 }
 
 /** Cuts at a character's start: a client must fail a close frame whose reason is not valid UTF-8. */
@@ -193,13 +180,15 @@ export function guardHandlers<Context>(
 export class DroppedSockets<Socket> {
   #pending = new Set<Socket>();
   readonly #report: (socket: Socket) => void;
+  readonly #later: typeof endOfTurn;
 
-  constructor(report: (socket: Socket) => void) {
+  constructor(report: (socket: Socket) => void, later = endOfTurn) {
     this.#report = report;
+    this.#later = later;
   }
 
   add(socket: Socket): void {
-    if (this.#pending.size === 0) endOfTurn(() => this.#flush());
+    if (this.#pending.size === 0) this.#later(() => this.flush());
     this.#pending.add(socket);
   }
 
@@ -208,7 +197,8 @@ export class DroppedSockets<Socket> {
     this.#pending.delete(socket);
   }
 
-  #flush(): void {
+  flush(): void {
+    if (this.#pending.size === 0) return;
     // Taken first: a report may close other sockets, or drop frames of its own that belong to the next turn.
     for (const socket of Array.from(this.#pending)) {
       if (this.#pending.delete(socket)) this.#report(socket);

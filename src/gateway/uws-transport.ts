@@ -14,14 +14,8 @@
  */
 import type * as Uws from 'uWebSockets.js';
 import type { Log } from '../base/log.ts';
-import {
-  closeReason,
-  DroppedSockets,
-  guardHandlers,
-  ListenError,
-  nextSocketId,
-  plainAddress,
-} from './transport.ts';
+import { plainAddress } from './plain-address.ts';
+import { closeReason, DroppedSockets, guardHandlers, ListenError, nextSocketId } from './transport.ts';
 import type {
   HttpReply,
   SendResult,
@@ -37,7 +31,6 @@ type Addon = typeof Uws;
 /** The addon copies these fields onto its socket object at the upgrade; it stays readable in `close`. */
 interface Carried<Context> {
   readonly context: Context;
-  readonly address: string;
   octavo: UwsSocket | undefined;
 }
 
@@ -73,15 +66,13 @@ const UNKNOWN_LISTEN_FAILURE = 'the address is in use, or not one that this mach
 
 class UwsSocket implements TransportSocket {
   readonly id = nextSocketId();
-  readonly address: string;
   readonly #native: Uws.WebSocket<unknown>;
   #open = true;
   #corked = false;
   #endAfterCork: (() => void) | undefined;
 
-  constructor(native: Uws.WebSocket<unknown>, address: string) {
+  constructor(native: Uws.WebSocket<unknown>) {
     this.#native = native;
-    this.address = address;
   }
 
   send(bytes: Uint8Array): SendResult {
@@ -182,6 +173,7 @@ class UwsTransport<Context> implements Transport {
   }
 
   publish(topic: string, bytes: Uint8Array): void {
+    this.#dropped.flush();
     if (!this.#closed) this.#app.publish(topic, bytes, true, false);
   }
 
@@ -210,7 +202,7 @@ class UwsTransport<Context> implements Transport {
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: (native) => {
         const carried = native.getUserData();
-        const socket = new UwsSocket(native, carried.address);
+        const socket = new UwsSocket(native);
         carried.octavo = socket;
         this.#handlers.open(socket, carried.context);
       },
@@ -245,14 +237,14 @@ class UwsTransport<Context> implements Transport {
     // The request lives on the stack of this call, so all of it is read now.
     const key = request.getHeader('sec-websocket-key');
     const extensions = request.getHeader('sec-websocket-extensions');
-    const protocols = request
-      .getHeader('sec-websocket-protocol')
+    const header = (name: string): string => headerOf(request, name);
+    const protocols = header('sec-websocket-protocol')
       .split(',')
       .flatMap((part) => part.trim() || []);
     const asked: UpgradeRequest = {
       path: request.getUrl(),
       query: new URLSearchParams(request.getQuery() ?? ''),
-      header: (name) => request.getHeader(name),
+      header,
       protocols,
       address: plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString()),
     };
@@ -260,11 +252,7 @@ class UwsTransport<Context> implements Transport {
     if (!decision.accept) return refuse(response, decision.status, decision.body);
     // Clients fail a handshake that answers a subprotocol they did not offer.
     const protocol = protocols.includes(decision.protocol) ? decision.protocol : '';
-    const carried: Carried<Context> = {
-      context: decision.context,
-      address: asked.address,
-      octavo: undefined,
-    };
+    const carried: Carried<Context> = { context: decision.context, octavo: undefined };
     response.upgrade(carried, key, protocol, extensions, context);
   }
 
@@ -283,6 +271,13 @@ class UwsTransport<Context> implements Transport {
       if (!aborted) response.cork(() => writeReply(response, reply, method === 'head'));
     });
   }
+}
+
+/** The addon's own `getHeader` knows the first line of a name only, which of X-Forwarded-For is anybody's claim. */
+function headerOf(request: Uws.HttpRequest, name: string): string {
+  const lines: string[] = [];
+  request.forEach((key, value) => key === name && lines.push(value));
+  return lines.join(', ');
 }
 
 function writeReply(response: Uws.HttpResponse, reply: HttpReply, headOnly: boolean): void {

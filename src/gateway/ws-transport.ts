@@ -13,12 +13,15 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Log } from '../base/log.ts';
 import { systemClock, type Timer } from '../base/time.ts';
+import { plainAddress } from './plain-address.ts';
 import { closeReason, DroppedSockets, guardHandlers, ListenError } from './transport.ts';
-import { nextSocketId, plainAddress, type SendResult, type Transport } from './transport.ts';
+import { nextSocketId, type SendResult, type Transport } from './transport.ts';
 import type { TransportHandlers, TransportLimits, TransportSocket } from './transport.ts';
 
 /** Time for a request's head, body and everything before the upgrade: slow senders must not hold connections. */
 const requestTimeoutMs = 10_000;
+/** Room for a token, and for what browsers add. uWebSockets.js is told the same in `main.ts`. */
+const headBytesMax = 16_384;
 /** A peer is pinged after half of `idleSeconds` and cut after all of it, looked at this many times in between. */
 const sweepsPerIdle = 4;
 
@@ -42,7 +45,6 @@ interface Owner {
 
 class WsSocket implements TransportSocket {
   readonly id = nextSocketId();
-  readonly address: string;
   readonly topics = new Set<string>();
   readonly #ws: WebSocket;
   readonly #stream: Duplex;
@@ -55,10 +57,9 @@ class WsSocket implements TransportSocket {
   #silentSweeps = 0;
   #seen = { bytesRead: 0, buffered: 0 };
 
-  constructor(ws: WebSocket, stream: Duplex, address: string, owner: Owner) {
+  constructor(ws: WebSocket, stream: Duplex, owner: Owner) {
     this.#ws = ws;
     this.#stream = stream;
-    this.address = address;
     this.#owner = owner;
   }
 
@@ -196,9 +197,10 @@ class WsTransport<Context> implements Transport, Owner {
     });
     this.#server = createServer(
       {
-        headersTimeout: requestTimeoutMs,
-        requestTimeout: requestTimeoutMs,
-        connectionsCheckingInterval: 2_000,
+        headersTimeout: limits.headMs ?? requestTimeoutMs,
+        requestTimeout: limits.headMs ?? requestTimeoutMs,
+        maxHeaderSize: headBytesMax,
+        connectionsCheckingInterval: 1_000,
       },
       (request, response) => this.#answer(request, response),
     );
@@ -218,6 +220,7 @@ class WsTransport<Context> implements Transport, Owner {
   }
 
   publish(topic: string, bytes: Uint8Array): void {
+    this.#dropped.flush();
     const members = this.#topics.get(topic);
     if (!members) return;
     const owned = Buffer.from(bytes);
@@ -265,23 +268,22 @@ class WsTransport<Context> implements Transport, Owner {
     if (!this.#listening) return refuse(stream, 503, 'shutting down\n');
     if (request.headers.upgrade?.toLowerCase() !== 'websocket')
       return refuse(stream, 400, 'not a WebSocket\n');
-    const header = (name: string): string => [request.headers[name] ?? []].flat().join(', ');
+    const header = (name: string): string => (request.headersDistinct[name] ?? []).join(', ');
     const { path, query } = splitUrl(request.url ?? '/');
     const offered = header('sec-websocket-protocol').split(',');
     const protocols = offered.flatMap((part) => part.trim() || []);
-    const address = plainAddress(request.socket.remoteAddress ?? '');
     const decision = this.#handlers.upgrade({
       path,
       query: new URLSearchParams(query),
       header,
       protocols,
-      address,
+      address: plainAddress(request.socket.remoteAddress ?? ''),
     });
     if (!decision.accept) return refuse(stream, decision.status, decision.body);
     // Clients fail a handshake that answers a subprotocol they did not offer.
     if (protocols.includes(decision.protocol)) this.#protocols.set(request, decision.protocol);
     this.#webSockets.handleUpgrade(request, stream, head, (ws) => {
-      const socket = new WsSocket(ws, stream, address, this);
+      const socket = new WsSocket(ws, stream, this);
       this.#sockets.add(socket);
       this.#attach(ws, socket);
       this.#handlers.open(socket, decision.context);

@@ -88,7 +88,9 @@ function paragraphToBlocks(node: Paragraph, definitions: DefinitionByLabel): Blo
   if (run === undefined) return [];
   const { image, image_title: title, ...others } = run.attributes ?? {};
   const isImage = text.length === 1 && typeof image === 'string' && Object.keys(others).length === 0;
-  if (!isImage || node.children.length !== 1) return [block('paragraph', {}, text)];
+  // Neighbouring images of one address have become one run.
+  const images = node.children.filter(({ type }) => type === 'image' || type === 'imageReference');
+  if (!isImage || images.length !== 1) return [block('paragraph', {}, text)];
   const props: BlockJson['props'] = { url: image };
   if (run.insert !== emptyInsert) props['caption'] = run.insert;
   if (title !== undefined) props['title'] = title;

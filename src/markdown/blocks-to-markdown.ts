@@ -12,6 +12,7 @@ import type { BlockJson } from '../document/block-json.ts';
 import { type RawInline, blocksToFlow } from './block-export.ts';
 import { limitDepth } from './block-depth.ts';
 import { frontmatterSource } from './frontmatter.ts';
+import { writeLink } from './link-export.ts';
 
 /**
  * One marker each, whatever the source used: `***` for rules because `---` after a paragraph is a heading,
@@ -27,7 +28,7 @@ const options: Options = {
   rule: '*',
   listItemIndent: 'one',
   extensions: [gfmToMarkdown({ tablePipeAlign: false })],
-  handlers: { octavoRaw: (node: RawInline) => node.value } as Options['handlers'] & object,
+  handlers: { link: writeLink, octavoRaw: (node: RawInline) => node.value } as Options['handlers'] & object,
 };
 
 /** The page as Markdown; empty for an empty page, else ending with a line end. */

@@ -96,7 +96,7 @@ function asText(value: JsonValue | undefined): string {
 }
 
 /** The text of a line. Titles of links and images come last, so as not to part the words around the link. */
-function runsText(runs: readonly TextRun[]): string {
+export function runsText(runs: readonly TextRun[]): string {
   const titles = new Set<string>();
   const texts = runs.map(({ insert, attributes = {} }) => {
     for (const key of ['image', 'link']) {

@@ -7,7 +7,7 @@
 import type { Definition, Nodes, PhrasingContent } from 'mdast';
 import type { TextRun } from '../document/block-json.ts';
 import type { Attributes } from './text-runs.ts';
-import { emptyInsert, normalizeRuns, oneLine } from './text-runs.ts';
+import { emptyInsert, jsonEquals, normalizeRuns, oneLine } from './text-runs.ts';
 import { walkMdast } from './mdast-tree.ts';
 
 /** Where `[text][label]` leads; references become plain links, the definitions stay as blocks. */
@@ -120,6 +120,8 @@ function foldTags(runs: TextRun[]): TextRun[] {
     if (opening !== undefined) open.push({ index, tag: opening, attributes: tagAttributes(run.insert) });
     const closing = /^<\/(u|span)>$/.exec(run.insert)?.[1];
     if (closing === undefined || open.at(-1)?.tag !== closing) continue;
+    // Export writes both in one place; a tag that is all there is in a link would take its address along.
+    if (!jsonEquals(runs[open.at(-1)?.index ?? index]?.attributes, run.attributes)) continue;
     const match = open.pop();
     // An empty pair stays, as there is no text that could carry it.
     if (match?.attributes === undefined || match.index + 1 === index) continue;

@@ -17,7 +17,7 @@ import type { BlockJson } from '../document/block-json.ts';
 import { flowToBlocks } from './block-import.ts';
 import { limitDepth } from './block-depth.ts';
 import { blocksToMarkdown } from './blocks-to-markdown.ts';
-import { blocksToText } from './blocks-to-text.ts';
+import { blocksToText, runsText } from './blocks-to-text.ts';
 import { takeFrontmatter } from './frontmatter.ts';
 import { collectDefinitions } from './inline-import.ts';
 import { parseMdast, tameSource } from './mdast-tree.ts';
@@ -65,9 +65,9 @@ function forceSettled(unsettled: BlockJson[]): BlockJson[] {
   return [asCode(blocks)];
 }
 
-/** The same block with bare text: what fails to settle is nearly always emphasis or a link. */
+/** The same block with bare text, titles included: what fails to settle is nearly always emphasis or a link. */
 function withoutMarks(block: BlockJson): BlockJson {
-  const insert = block.text.map((run) => run.insert).join('');
+  const insert = runsText(block.text);
   return {
     ...block,
     text: insert === '' ? [] : normalizeRuns([{ insert }]),

@@ -6,7 +6,7 @@
  * Markdown can say, which is what makes import(export(x)) = x possible at all.
  *
  * Invariants of the result: no empty run, no two neighbours with equal attributes, attribute keys sorted, no
- * attribute that is null or false, no white space at either end of the text.
+ * attribute that is null or false, no white space at either end of the text, no link around space alone.
  */
 import type { JsonValue } from '../base/json.ts';
 import type { TextRun } from '../document/block-json.ts';
@@ -33,11 +33,12 @@ export function normalizeRuns(runs: readonly TextRun[]): TextRun[] {
     dropMarkAtEdge(pieces, mark);
     pieces.reverse();
   }
-  trimAroundBreaks(pieces);
-  pieces.reverse();
-  trimAroundBreaks(pieces);
-  pieces.reverse();
-  return merge(pieces);
+  const kept = keepBlankLinks(pieces);
+  trimAroundBreaks(kept);
+  kept.reverse();
+  trimAroundBreaks(kept);
+  kept.reverse();
+  return merge(kept);
 }
 
 /** Structural equality of JSON values, whatever the order of keys. */
@@ -131,6 +132,27 @@ function dropMarkAtEdge(pieces: Piece[], mark: string): void {
     else if (inside || !isSpace(piece)) inside = true;
     else delete piece.attributes[mark];
   }
+}
+
+/** Puts the empty insert behind space that is all a link holds: trimmed, it would take the address along. */
+function keepBlankLinks(pieces: readonly Piece[]): Piece[] {
+  const kept: Piece[] = [];
+  let blank = true;
+  for (const [index, piece] of pieces.entries()) {
+    kept.push(piece);
+    const target = linkOf(piece);
+    blank = blank && isSpace(piece);
+    if (jsonEquals(target, linkOf(pieces[index + 1]))) continue;
+    if (blank && target !== undefined)
+      kept.push({ insert: emptyInsert, attributes: { ...piece.attributes } });
+    blank = true;
+  }
+  return kept;
+}
+
+function linkOf(piece: Piece | undefined): Attributes | undefined {
+  const { link, link_title: title } = piece?.attributes ?? {};
+  return typeof link === 'string' ? { link, title: title ?? null } : undefined;
 }
 
 /** No space beside a hard break or at the edge of the text. Called once in each direction. */

@@ -34,6 +34,7 @@ export function appendParameters(batches: readonly AppendBatch[]): Buffer[] {
   const count = changes.length;
   return [
     uuidArray(batches.length, (i) => batches[i]!.page),
+    uuidArray(batches.length, (i) => batches[i]!.epoch),
     int8Array(batches.length, (i) => batches[i]!.known),
     int4Array(batches.length, (i) => batches[i]!.changes.length),
     int4Array(count, (i) => batchOf[i]!),

@@ -29,20 +29,20 @@ const refused: [Partial<DatabaseSettings>, string][] = [
 ];
 
 describe('settings', () => {
-  test('sound ones pass, on newer servers and with stricter commits too', () => {
+  test('S25 sound ones pass, on newer servers and with stricter commits too', () => {
     expect(settingsProblems(sound)).toEqual([]);
     for (const synchronous_commit of ['local', 'remote_write', 'remote_apply']) {
       expect(settingsProblems({ ...sound, version: 180_001, synchronous_commit })).toEqual([]);
     }
   });
 
-  test.each(refused)('%o is refused with a remedy', (change, remedy) => {
+  test.each(refused)('S25 %o is refused with a remedy', (change, remedy) => {
     const problems = settingsProblems({ ...sound, ...change });
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(remedy);
   });
 
-  test('a real server is asked as the role and in the database that will be used', async () => {
+  test('S25 a real server is asked as the role and in the database that will be used', async () => {
     const database = await createTestDatabase();
     const client = new pg.Client(database.url);
     await client.connect();

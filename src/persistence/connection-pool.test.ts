@@ -35,7 +35,7 @@ function open(options: Partial<PoolOptions> = {}): ConnectionPool {
 
 const backendOf = async (pool: ConnectionPool) => (await pool.query(BACKEND, []))[0]?.[0];
 
-test('a statement that takes too long is ended by the server; the connection is kept', async () => {
+test('S24 a statement that takes too long is ended by the server; the connection is kept', async () => {
   const pool = open({ statementTimeoutMs: 150 });
   const before = await backendOf(pool);
   await expect(pool.query(SLEEP, [5])).rejects.toMatchObject({
@@ -47,7 +47,7 @@ test('a statement that takes too long is ended by the server; the connection is 
   await pool.close();
 });
 
-test('a query that the server does not end is given up, together with its connection', async () => {
+test('S24 a query that the server does not end is given up, together with its connection', async () => {
   const pool = open({ statementTimeoutMs: 299, queryTimeoutMs: 300, session: 'set statement_timeout = 0' });
   const before = await backendOf(pool);
   await expect(pool.query(SLEEP, [5])).rejects.toMatchObject({ code: 'timeout', retryable: true });
@@ -57,7 +57,7 @@ test('a query that the server does not end is given up, together with its connec
   await pool.close();
 });
 
-test('waiting for a connection ends; the connection is not lost by it', async () => {
+test('S24 waiting for a connection ends; the connection is not lost by it', async () => {
   const pool = open({ acquireTimeoutMs: 150 });
   const before = await backendOf(pool);
   const slow = pool.query(SLEEP, [0.5]);
@@ -67,7 +67,7 @@ test('waiting for a connection ends; the connection is not lost by it', async ()
   await pool.close();
 });
 
-test('a host that accepts and says nothing, as a frozen one does, is given up', async () => {
+test('S24 a host that accepts and says nothing, as a frozen one does, is given up', async () => {
   const mute = createServer(() => {}).listen(0, '127.0.0.1');
   await new Promise((resolve) => mute.once('listening', resolve));
   const url = `postgres://me:sekret@127.0.0.1:${(mute.address() as AddressInfo).port}/octavo`;
@@ -79,7 +79,7 @@ test('a host that accepts and says nothing, as a frozen one does, is given up', 
   mute.close();
 });
 
-test('a connection that is killed while idle is replaced, and the process hears no error', async () => {
+test('S21 a connection that is killed while idle is replaced, and the process hears no error', async () => {
   const [pool, killer] = [open(), open()];
   const before = await backendOf(pool);
   await killer.query({ name: 'kill', text: 'select pg_terminate_backend($1::int4, 2000)' }, [before]);

@@ -8,9 +8,18 @@
 import { silentLog, type Log } from '../base/log.ts';
 import { assert } from '../base/assert.ts';
 import { seq, type EpochId, type PageId, type Seq } from '../protocol/ids.ts';
-import type { AppendBatch, LogEntry, LogStore, PageHead, PageKind, StoredSnapshot } from './log-store.ts';
+import type {
+  AppendBatch,
+  LogEntry,
+  LogTail,
+  PageHead,
+  PageHeadAt,
+  PageKind,
+  StoredSnapshot,
+} from './log-store.ts';
 import { assertBatches } from './append-parameters.ts';
-import { checkSnapshot, snapshotChecksum } from './snapshot-checksum.ts';
+import type { FoundSnapshot, RepairStore } from './repair-store.ts';
+import { checkSnapshot, isChecksumGood, snapshotChecksum } from './snapshot-checksum.ts';
 import { closedError } from './store-error.ts';
 
 interface MemoryPage {
@@ -24,16 +33,33 @@ interface MemorySnapshot extends StoredSnapshot {
 }
 
 const SNAPSHOTS_KEPT = 2;
-const FIRST_EPOCH = '00000000-0000-4000-8000-000000000001' as EpochId;
+/** Epochs are counted here: nothing is random. */
+const epochOf = (count: number) =>
+  `00000000-0000-4000-8000-${count.toString(16).padStart(12, '0')}` as EpochId;
 
 export class MemoryDatabase {
+  /** Pages for which somebody has lost a race since the last append. */
+  readonly wanted = new Set<PageId>();
   readonly pages = new Map<PageId, MemoryPage>();
   /** Newest first. */
   readonly snapshots = new Map<PageId, MemorySnapshot[]>();
-  readonly epoch: EpochId;
+  #epochs = 1;
 
-  constructor(epoch: EpochId = FIRST_EPOCH) {
-    this.epoch = epoch;
+  get epoch(): EpochId {
+    return epochOf(this.#epochs);
+  }
+
+  newEpoch(): void {
+    this.#epochs++;
+  }
+
+  /** Puts all pages back to what they were `changes` changes ago; in the same epoch, as a copied disk would. */
+  goBack(changes: number): void {
+    for (const [page, { log }] of this.pages) {
+      log.splice(Math.max(0, log.length - changes));
+      const kept = this.snapshots.get(page)?.filter((snapshot) => snapshot.seq <= log.length);
+      if (kept) this.snapshots.set(page, kept);
+    }
   }
 
   /** What trashing and restoring a page do. */
@@ -51,7 +77,7 @@ export class MemoryDatabase {
   }
 }
 
-export class MemoryLogStore implements LogStore {
+export class MemoryLogStore implements RepairStore {
   readonly #database: MemoryDatabase;
   readonly #log: Log;
   #closed = false;
@@ -66,6 +92,11 @@ export class MemoryLogStore implements LogStore {
     return this.#database.epoch;
   }
 
+  async renewEpoch(old: EpochId): Promise<void> {
+    this.#assertOpen('renewEpoch');
+    if (this.#database.epoch === old) this.#database.newEpoch();
+  }
+
   async openPage(page: PageId, create?: PageKind): Promise<PageHead | undefined> {
     this.#assertOpen('openPage');
     let found = this.#database.pages.get(page);
@@ -73,20 +104,23 @@ export class MemoryLogStore implements LogStore {
       found = { kind: create, log: [], closed: false };
       this.#database.pages.set(page, found);
     }
-    return found && { kind: found.kind, head: seq(found.log.length), closed: found.closed };
+    if (found === undefined) return undefined;
+    const { epoch } = this.#database;
+    return { kind: found.kind, epoch, head: seq(found.log.length), closed: found.closed };
   }
 
-  async append(batches: readonly AppendBatch[]): Promise<ReadonlySet<PageId>> {
+  async append(batches: readonly AppendBatch[]): Promise<ReadonlyMap<PageId, boolean>> {
     this.#assertOpen('append');
     assertBatches(batches);
-    const moved = new Set<PageId>();
-    for (const { page, known, changes } of batches) {
+    const moved = new Map<PageId, boolean>();
+    for (const { page, epoch, known, changes } of batches) {
       const found = this.#database.pages.get(page);
       if (found === undefined || found.closed || found.log.length !== known) continue;
+      if (epoch !== this.#database.epoch) continue;
       for (const change of changes) {
         found.log.push({ ...change, body: new Uint8Array(change.body), seq: seq(found.log.length + 1) });
       }
-      moved.add(page);
+      moved.set(page, this.#database.wanted.delete(page));
     }
     return moved;
   }
@@ -107,6 +141,30 @@ export class MemoryLogStore implements LogStore {
     return portion;
   }
 
+  async readTail(
+    page: PageId,
+    after: Seq,
+    limit: number,
+    bytesMax: number,
+    wants = false,
+  ): Promise<LogTail | undefined> {
+    const found = this.#database.pages.get(page);
+    if (wants) this.#database.wanted.add(page);
+    const { epoch } = this.#database;
+    if (found === undefined) return undefined;
+    const [head, { closed }] = [seq(found.log.length), found];
+    return { epoch, head, closed, entries: await this.readLog(page, after, limit, bytesMax) };
+  }
+
+  async readHeads(pages: readonly PageId[]): Promise<PageHeadAt[]> {
+    this.#assertOpen('readHeads');
+    return pages.flatMap((page) => {
+      const found = this.#database.pages.get(page);
+      const { epoch } = this.#database;
+      return found ? [{ page, epoch, head: seq(found.log.length), closed: found.closed }] : [];
+    });
+  }
+
   async readSnapshots(page: PageId): Promise<StoredSnapshot[]> {
     this.#assertOpen('readSnapshots');
     const stored = this.#database.snapshots.get(page) ?? [];
@@ -120,8 +178,9 @@ export class MemoryLogStore implements LogStore {
       }));
   }
 
-  async saveSnapshot(page: PageId, snapshot: StoredSnapshot): Promise<void> {
+  async saveSnapshot(page: PageId, epoch: EpochId, snapshot: StoredSnapshot): Promise<void> {
     this.#assertOpen('saveSnapshot');
+    if (epoch !== this.#database.epoch) return;
     const others = (this.#database.snapshots.get(page) ?? []).filter((other) => other.seq !== snapshot.seq);
     const saved = {
       seq: snapshot.seq,
@@ -132,6 +191,39 @@ export class MemoryLogStore implements LogStore {
     };
     const newest = [...others, saved].sort((a, b) => b.seq - a.seq).slice(0, SNAPSHOTS_KEPT);
     this.#database.snapshots.set(page, newest);
+  }
+
+  async pagesAfter(after: PageId | null, limit: number): Promise<PageId[]> {
+    this.#assertOpen('pagesAfter');
+    const ids = [...this.#database.pages.keys()].filter((id) => after === null || id > after);
+    return ids.sort().slice(0, limit);
+  }
+
+  async snapshotSeqs(page: PageId): Promise<Seq[]> {
+    this.#assertOpen('snapshotSeqs');
+    const stored = this.#database.snapshots.get(page) ?? [];
+    return stored.map((snapshot) => snapshot.seq).reverse();
+  }
+
+  async findSnapshot(page: PageId, at: Seq): Promise<FoundSnapshot | undefined> {
+    this.#assertOpen('findSnapshot');
+    const found = this.#database.snapshots.get(page)?.find((snapshot) => snapshot.seq === at);
+    return (
+      found && { ...found, body: found.body.slice(), checksumGood: isChecksumGood(found, found.checksum) }
+    );
+  }
+
+  async removeSnapshot(page: PageId, found: FoundSnapshot): Promise<boolean> {
+    this.#assertOpen('removeSnapshot');
+    const stored = this.#database.snapshots.get(page) ?? [];
+    const same = (one: MemorySnapshot) =>
+      one.seq === found.seq &&
+      Buffer.compare(one.checksum, found.checksum) === 0 &&
+      Buffer.compare(one.body, found.body) === 0 &&
+      Buffer.compare(one.private, found.private) === 0;
+    const left = stored.filter((one) => !same(one));
+    this.#database.snapshots.set(page, left);
+    return left.length < stored.length;
   }
 
   async ping(): Promise<void> {

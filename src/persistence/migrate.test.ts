@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../../test/support/database.ts';
 import { silentLog } from '../base/log.ts';
 import { DatabaseTooNewError, migrate, readMigrations } from './migrate.ts';
-import { describeUrl, prepareDatabase } from './prepare-database.ts';
+import { checkDatabase, describeUrl, prepareDatabase } from './prepare-database.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -27,7 +27,7 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
 const applied = (client: pg.Client) =>
   client.query('select number, name from octavo_migrations order by number').then((result) => result.rows);
 
-test('five nodes that start on an empty database migrate it once and agree on the epoch', async () => {
+test('S26 five nodes that start on an empty database migrate it once and agree on the epoch', async () => {
   const starts = Array.from({ length: 5 }, () => prepareDatabase({ url: database.url, log: silentLog }));
   const epochs = await Promise.all(starts);
   expect(new Set(epochs).size).toBe(1);
@@ -36,7 +36,7 @@ test('five nodes that start on an empty database migrate it once and agree on th
   expect(await withClient(database.url, applied)).toEqual(expected);
 });
 
-test('a failing migration leaves nothing behind, and those before it stay', async () => {
+test('S26 a failing migration leaves nothing behind, and those before it stay', async () => {
   const own = await createTestDatabase();
   const good = { number: 1, name: 'good', sql: 'create table good (a int)' };
   const bad = { number: 2, name: 'bad', sql: 'create table half (a int); select 1 / 0' };
@@ -49,7 +49,7 @@ test('a failing migration leaves nothing behind, and those before it stay', asyn
   await own.drop();
 });
 
-test('a database migrated by a newer version is refused, with what to do', async () => {
+test('S26 a database migrated by a newer version is refused, with what to do', async () => {
   const own = await createTestDatabase();
   await prepareDatabase({ url: own.url, log: silentLog });
   await withClient(own.url, (client) => client.query(`insert into octavo_migrations values (999, 'future')`));
@@ -59,7 +59,20 @@ test('a database migrated by a newer version is refused, with what to do', async
   await own.drop();
 });
 
-test('a server that does not answer, a missing database and a bad URL are told apart, without the password', async () => {
+test('S63 a command changes no tables: a database that the server has not prepared is refused', async () => {
+  const own = await createTestDatabase();
+  await expect(checkDatabase(own.url)).rejects.toThrow(/has no tables of Octavo: start the server/);
+  const tables = 'select count(*)::int4 as count from pg_tables where schemaname = current_schema()';
+  expect((await withClient(own.url, (client) => client.query(tables))).rows).toEqual([{ count: 0 }]);
+  await prepareDatabase({ url: own.url, log: silentLog });
+  await checkDatabase(own.url);
+  await withClient(own.url, (client) => client.query('delete from octavo_migrations where number > 0'));
+  await withClient(own.url, (client) => client.query(`insert into octavo_migrations values (999, 'future')`));
+  await expect(checkDatabase(own.url)).rejects.toBeInstanceOf(DatabaseTooNewError);
+  await own.drop();
+});
+
+test('S27 a server that does not answer, a missing database and a bad URL are told apart, without the password', async () => {
   const missing = new URL(database.url);
   missing.pathname = '/octavo_no_such_database';
   missing.password ||= 'sekret';

@@ -12,6 +12,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { ClientBase } from 'pg';
 import type { Log } from '../base/log.ts';
 import { assert } from '../base/assert.ts';
+import { StoreError } from './store-error.ts';
 import {
   CREATE_MIGRATIONS,
   FIND_MIGRATIONS,
@@ -49,6 +50,17 @@ export function readMigrations(directory = new URL('./migrations/', import.meta.
     return { number, name: file.slice(5, -4), sql: readFileSync(new URL(file, directory), 'utf8') };
   });
 }
+
+/** Rejects unless every migration has run. `place` names the database. Changes nothing. */
+export async function checkMigrated(client: ClientBase, place: string, migrations = readMigrations()): Promise<void> {
+  const found = await client.query<{ present: boolean }>(FIND_MIGRATIONS);
+  const { rows } = found.rows[0]!.present ? await client.query<{ number: number }>(NEWEST_MIGRATION) : { rows: [] };
+  const done = rows[0]?.number ?? 0;
+  if (done > migrations.length) throw new DatabaseTooNewError(done, migrations.length);
+  if (done === migrations.length) return;
+  const problem = done === 0 ? 'has no tables of Octavo' : `is at migration ${done}, this version needs ${migrations.length}`;
+  throw new StoreError('42P01', false, `the database at ${place} ${problem}: start the server of this version on it once`);
+} // prettier-ignore
 
 /** Runs what is missing. `client` must not be in a transaction. */
 export async function migrate(client: ClientBase, log: Log, migrations = readMigrations()): Promise<void> {

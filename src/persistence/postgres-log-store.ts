@@ -10,14 +10,25 @@ import type { Log } from '../base/log.ts';
 import { systemClock, type Clock, type Millis } from '../base/time.ts';
 import { assert } from '../base/assert.ts';
 import { seq, type EpochId, type PageId, type ReplicaId, type Seq, type UserId } from '../protocol/ids.ts';
-import type { AppendBatch, LogEntry, LogStore, PageHead, PageKind, StoredSnapshot } from './log-store.ts';
+import type {
+  AppendBatch,
+  LogEntry,
+  LogTail,
+  PageHead,
+  PageHeadAt,
+  PageKind,
+  StoredSnapshot,
+} from './log-store.ts';
 import { appendParameters, assertBatches } from './append-parameters.ts';
 import { ConnectionPool, type PoolTimeouts, type Row } from './connection-pool.ts';
-import { checkSnapshot, snapshotChecksum } from './snapshot-checksum.ts';
+import type { FoundSnapshot, RepairStore } from './repair-store.ts';
+import { checkSnapshot, isChecksumGood, snapshotChecksum } from './snapshot-checksum.ts';
 import { StoreError } from './store-error.ts';
 import { APPEND, APPEND_SESSION } from './sql/append.ts';
-import { COMMIT_NOTHING, CREATE_PAGE, FIND_PAGE, READ_EPOCH } from './sql/pages.ts';
-import { READ_LOG } from './sql/read-log.ts';
+import { EPOCH_SESSION, READ_EPOCH, RENEW_EPOCH } from './sql/epoch.ts';
+import { COMMIT_NOTHING, CREATE_PAGE, FIND_PAGE, READ_HEADS } from './sql/pages.ts';
+import { READ_LOG, READ_SESSION, READ_TAIL, READ_TAIL_WANTED } from './sql/read-log.ts';
+import { FIND_SNAPSHOT, PAGES_AFTER, REMOVE_SNAPSHOT, SNAPSHOT_SEQS } from './sql/repair.ts';
 import { READ_SNAPSHOTS, SAVE_SNAPSHOT } from './sql/snapshots.ts';
 
 export interface PostgresLogStoreOptions extends Partial<PoolTimeouts> {
@@ -34,16 +45,13 @@ export interface PostgresLogStoreOptions extends Partial<PoolTimeouts> {
 const SNAPSHOTS_KEPT = 2;
 /** One is the rule; a second is needed when another node makes the same page in the same moment. */
 const CREATE_ATTEMPTS_MAX = 5;
-/** A deadlock or a serialization failure undoes the whole statement, so it may be run again unseen. */
-const APPEND_ATTEMPTS_MAX = 3;
-const UNDONE = new Set(['40001', '40P01']);
 
 /** Connects at the first call, not now. */
-export function openPostgresLogStore(options: PostgresLogStoreOptions): LogStore {
+export function openPostgresLogStore(options: PostgresLogStoreOptions): RepairStore {
   return new PostgresLogStore(options);
 }
 
-class PostgresLogStore implements LogStore {
+class PostgresLogStore implements RepairStore {
   readonly #log: Log;
   readonly #append: ConnectionPool;
   readonly #read: ConnectionPool;
@@ -59,15 +67,21 @@ class PostgresLogStore implements LogStore {
       connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
       statementTimeoutMs: options.statementTimeoutMs ?? 5_000,
       queryTimeoutMs: options.queryTimeoutMs ?? 6_000,
+      session: EPOCH_SESSION,
     };
     this.#append = new ConnectionPool({
       ...common,
       work: 'append',
       connections: options.appendConnections ?? 1,
       lockTimeoutMs: options.lockTimeoutMs ?? 200,
-      session: APPEND_SESSION,
+      session: `${EPOCH_SESSION}; ${APPEND_SESSION}`,
     });
-    this.#read = new ConnectionPool({ ...common, work: 'read', connections: options.readConnections ?? 2 });
+    this.#read = new ConnectionPool({
+      ...common,
+      work: 'read',
+      connections: options.readConnections ?? 2,
+      session: `${EPOCH_SESSION}; ${READ_SESSION}`,
+    });
     this.#other = new ConnectionPool({
       ...common,
       work: 'other',
@@ -77,51 +91,63 @@ class PostgresLogStore implements LogStore {
 
   async epoch(): Promise<EpochId> {
     const [row] = await this.#read.query(READ_EPOCH, []);
-    if (row === undefined) {
-      throw new StoreError('connection', false, 'the epoch table is empty: restore it from a backup, or run ' +
-        '"insert into epoch default values" once, which makes every client load its pages anew'); // prettier-ignore
-    }
-    return row[0] as EpochId;
+    return toEpoch(row?.[0]);
+  }
+
+  async renewEpoch(old: EpochId): Promise<void> {
+    await this.#other.query(RENEW_EPOCH, [old]);
   }
 
   async openPage(page: PageId, create?: PageKind): Promise<PageHead | undefined> {
-    if (create === undefined) return toHead((await this.#read.query(FIND_PAGE, [page]))[0]);
+    if (create === undefined) return toHead(page, (await this.#read.query(FIND_PAGE, [page]))[0]);
     for (let attempt = 0; attempt < CREATE_ATTEMPTS_MAX; attempt++) {
-      const head = toHead((await this.#other.query(CREATE_PAGE, [page, create]))[0]);
+      const head = toHead(page, (await this.#other.query(CREATE_PAGE, [page, create]))[0]);
       if (head !== undefined) return head;
     }
     throw new StoreError(
-      '23503',
-      false,
-      `page ${page} is in "pages" but has no row in "page_heads": restore both`,
+      'timeout',
+      true,
+      `page ${page} was made elsewhere and cannot be seen yet: try again`,
     );
   }
 
-  async append(batches: readonly AppendBatch[]): Promise<ReadonlySet<PageId>> {
-    const moved = new Set<PageId>();
+  async append(batches: readonly AppendBatch[]): Promise<ReadonlyMap<PageId, boolean>> {
+    const moved = new Map<PageId, boolean>();
     if (batches.length === 0) return moved;
     assertBatches(batches);
-    const rows = await this.#appendRows(appendParameters(batches));
-    for (const row of rows) moved.add(row[0] as PageId);
+    const rows = await this.#append.query(APPEND, appendParameters(batches));
+    for (const [page, isWanted] of rows) moved.set(page as PageId, isWanted as boolean);
     return moved;
-  }
-
-  async #appendRows(parameters: unknown[]): Promise<readonly Row[]> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#append.query(APPEND, parameters);
-      } catch (error) {
-        // The outside world failed. Only where it is certain that nothing was done is the second try ours to make.
-        const again = error instanceof StoreError && UNDONE.has(error.code) && attempt < APPEND_ATTEMPTS_MAX;
-        if (!again) throw error;
-      }
-    }
   }
 
   async readLog(page: PageId, after: Seq, limit: number, bytesMax: number): Promise<LogEntry[]> {
     assert(limit >= 1, 'readLog needs a limit of at least 1');
     const rows = await this.#read.query(READ_LOG, [page, after, limit, bytesMax]);
     return rows.map(toEntry);
+  }
+
+  async readTail(
+    page: PageId,
+    after: Seq,
+    limit: number,
+    bytesMax: number,
+    wants = false,
+  ): Promise<LogTail | undefined> {
+    const rows = await this.#read.query(wants ? READ_TAIL_WANTED : READ_TAIL, [page, after, limit, bytesMax]);
+    const [first] = rows;
+    if (first === undefined) return undefined;
+    const entries = first[0] === null ? [] : rows.map(toEntry);
+    return { head: seq(Number(first[8])), closed: first[9] as boolean, epoch: toEpoch(first[10]), entries };
+  }
+
+  async readHeads(pages: readonly PageId[]): Promise<PageHeadAt[]> {
+    const rows = await this.#other.query(READ_HEADS, [pages]);
+    return rows.map((row) => ({
+      page: row[0] as PageId,
+      head: seq(Number(row[1])),
+      closed: row[2] as boolean,
+      epoch: toEpoch(row[3]),
+    }));
   }
 
   async readSnapshots(page: PageId): Promise<StoredSnapshot[]> {
@@ -139,9 +165,34 @@ class PostgresLogStore implements LogStore {
     }
   }
 
-  async saveSnapshot(page: PageId, snapshot: StoredSnapshot): Promise<void> {
+  async saveSnapshot(page: PageId, epoch: EpochId, snapshot: StoredSnapshot): Promise<void> {
     const { seq: at, modelVersion, body, private: own } = snapshot;
-    await this.#other.query(SAVE_SNAPSHOT, [page, at, modelVersion, snapshotChecksum(snapshot), body, own]);
+    const checksum = snapshotChecksum(snapshot);
+    await this.#other.query(SAVE_SNAPSHOT, [page, at, modelVersion, checksum, body, own, epoch]);
+  }
+
+  async pagesAfter(after: PageId | null, limit: number): Promise<PageId[]> {
+    const rows = await this.#read.query(PAGES_AFTER, [after, limit]);
+    return rows.map((row) => row[0] as PageId);
+  }
+
+  async snapshotSeqs(page: PageId): Promise<Seq[]> {
+    const rows = await this.#read.query(SNAPSHOT_SEQS, [page]);
+    return rows.map((row) => seq(Number(row[0])));
+  }
+
+  async findSnapshot(page: PageId, at: Seq): Promise<FoundSnapshot | undefined> {
+    const [row] = await this.#read.query(FIND_SNAPSHOT, [page, at]);
+    if (row === undefined) return undefined;
+    const snapshot = toSnapshot(row);
+    const checksum = ownBytes(row[2]);
+    return { ...snapshot, checksum, checksumGood: isChecksumGood(snapshot, checksum) };
+  }
+
+  async removeSnapshot(page: PageId, found: FoundSnapshot): Promise<boolean> {
+    const { seq: at, checksum, body, private: own } = found;
+    const rows = await this.#other.query(REMOVE_SNAPSHOT, [page, at, checksum, body, own]);
+    return rows.length > 0;
   }
 
   async ping(): Promise<void> {
@@ -153,9 +204,28 @@ class PostgresLogStore implements LogStore {
   }
 }
 
-function toHead(row: Row | undefined): PageHead | undefined {
+function toHead(page: PageId, row: Row | undefined): PageHead | undefined {
   if (row === undefined) return undefined;
-  return { kind: row[0] as PageKind, head: seq(Number(row[1])), closed: row[2] as boolean };
+  if (row[1] === null) {
+    throw new StoreError(
+      '23503',
+      false,
+      `page ${page} is in "pages" but has no row in "page_heads": restore both`,
+    );
+  }
+  const [kind, head, closed, epoch] = row;
+  return {
+    kind: kind as PageKind,
+    epoch: toEpoch(epoch),
+    head: seq(Number(head)),
+    closed: closed as boolean,
+  };
+}
+
+function toEpoch(value: unknown): EpochId {
+  if (typeof value === 'string') return value as EpochId;
+  throw new StoreError('connection', false, 'the epoch table is empty: restore it from a backup, or run ' +
+    '"insert into epoch default values" once, which makes every client load its pages anew'); // prettier-ignore
 }
 
 /** pg hands out slices of a shared slab. Ours may be transferred to another thread, so each gets memory of its own. */

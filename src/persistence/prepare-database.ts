@@ -1,6 +1,7 @@
 /**
- * What a node does with its database before anything else: connect, check the settings, migrate, read the epoch. Every
- * way to fail ends in one sentence with cause and remedy; the password of the URL is in none of them.
+ * What a node does with its database before anything else: connect, check the settings, migrate, look whether it is still
+ * the database that it was (else it gets a new epoch). Every way to fail ends in one sentence with cause and remedy; the
+ * password of the URL is in none of them.
  *
  * Called by main and by commands. A StoreError with `retryable` (the server is not up yet) is worth another try.
  */
@@ -9,9 +10,9 @@ import type { Log } from '../base/log.ts';
 import type { Millis } from '../base/time.ts';
 import type { EpochId } from '../protocol/ids.ts';
 import { checkDatabaseSettings } from './check-settings.ts';
-import { migrate } from './migrate.ts';
+import { checkMigrated, migrate } from './migrate.ts';
 import { StoreError, toStoreError } from './store-error.ts';
-import { READ_EPOCH } from './sql/pages.ts';
+import { DESCRIBE_EPOCH, EPOCH_SESSION } from './sql/epoch.ts';
 
 export interface PrepareOptions {
   readonly url: string;
@@ -19,34 +20,54 @@ export interface PrepareOptions {
   readonly connectTimeoutMs?: Millis;
 }
 
+const CONNECT_TIMEOUT_MS = 5_000;
+
 /** Returns the epoch of the database, which is ready for `openPostgresLogStore` from now on. */
 export async function prepareDatabase({
   url,
   log,
-  connectTimeoutMs = 5_000,
+  connectTimeoutMs = CONNECT_TIMEOUT_MS,
 }: PrepareOptions): Promise<EpochId> {
-  const client = await connect(url, connectTimeoutMs);
-  try {
+  return withClient(url, connectTimeoutMs, async (client) => {
     await checkDatabaseSettings(client);
     await migrate(client, log);
-    const result = await client.query<{ id: EpochId }>(READ_EPOCH.text);
+    await client.query(EPOCH_SESSION);
+    const result = await client.query<{ id: EpochId; noticed: boolean }>(DESCRIBE_EPOCH);
     const row = result.rows[0];
     if (row === undefined)
       throw new StoreError('connection', false, 'the epoch table is empty: restore it from a backup');
+    if (!row.noticed) log.warn({}, 'this database does not say which incarnation it is: run "octavo epoch --new" after a restore or a failover'); // prettier-ignore
     return row.id;
+  });
+}
+
+/** For commands: rejects unless the database answers and its tables are those of this version. Changes nothing. */
+export async function checkDatabase(url: string): Promise<void> {
+  await withClient(url, CONNECT_TIMEOUT_MS, (client) => checkMigrated(client, describeUrl(url)));
+}
+
+async function withClient<T>(url: string, connectTimeoutMs: Millis, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connectDatabase(url, 'start', connectTimeoutMs);
+  try {
+    return await work(client);
   } catch (error) {
     // Ours name themselves; what PostgreSQL said gets the same shape as everywhere.
     throw error instanceof pg.DatabaseError ? toStoreError(error, `preparing ${describeUrl(url)}`) : error;
   } finally {
     await client.end().catch(() => {});
   }
-}
+} // prettier-ignore
 
-async function connect(url: string, connectTimeoutMs: Millis): Promise<pg.Client> {
+/** One connection for a piece of `work`, ended by the caller. Rejects with a StoreError that says what to do. */
+export async function connectDatabase(
+  url: string,
+  work: string,
+  connectTimeoutMs: Millis = CONNECT_TIMEOUT_MS,
+): Promise<pg.Client> {
   const place = describeUrl(url);
   const client = new pg.Client({
     connectionString: url,
-    application_name: 'octavo start',
+    application_name: `octavo ${work}`,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
   });

@@ -23,15 +23,18 @@ export function snapshotChecksum(snapshot: StoredSnapshot): Uint8Array {
   return new Uint8Array(hash.digest().subarray(0, CHECKSUM_BYTES));
 }
 
+export function isChecksumGood(snapshot: StoredSnapshot, stored: Uint8Array): boolean {
+  const fresh = snapshotChecksum(snapshot);
+  return stored.length === fresh.length && fresh.every((byte, i) => byte === stored[i]);
+}
+
 /** True if the stored checksum fits; otherwise says so in the log, with what to do. */
 export function checkSnapshot(snapshot: StoredSnapshot, stored: Uint8Array, page: PageId, log: Log): boolean {
-  const fresh = snapshotChecksum(snapshot);
-  if (stored.length === fresh.length && fresh.every((byte, i) => byte === stored[i])) return true;
+  if (isChecksumGood(snapshot, stored)) return true;
   log.error(
     { page, seq: snapshot.seq },
     'a stored snapshot fails its checksum and is skipped: the page is rebuilt from an older snapshot and the log, ' +
-      'and nothing is lost; check the disk of the database, then remove the row: ' +
-      `delete from snapshots where page_id = '${page}' and seq = ${snapshot.seq}`,
+      `and nothing is lost; check the disk of the database, then run \`octavo rebuild ${page}\``,
   );
   return false;
 }

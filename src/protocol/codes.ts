@@ -64,6 +64,7 @@ export const CLOSE = {
   too_slow: { code: 4001, meaning: 'the socket did not read what was sent: come back' },
   token_expired: { code: 4002, meaning: 'come back with a token' },
   too_many: { code: 4004, meaning: 'too many sockets: come back later' },
+  too_fast: { code: 4005, meaning: 'more was sent than may be: come back later' },
   unauthorized: { code: 4500, meaning: 'the token is missing or wrong' },
   malformed: { code: 4501, meaning: 'a frame was not of the documented shape' },
   unsupported: { code: 4502, meaning: 'the version of the protocol is not spoken here' },

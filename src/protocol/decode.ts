@@ -14,6 +14,7 @@ import {
   SERVER_KIND,
   type ServerMessage,
   type WireChange,
+  type WireName,
   type WirePresence,
   type WireStamp,
 } from './messages.ts';
@@ -56,6 +57,13 @@ function stamp(reader: MsgpackReader): WireStamp {
 }
 
 const readSeq = (reader: MsgpackReader) => seq(reader.uint());
+
+function readHash(reader: MsgpackReader): Uint8Array {
+  const hash = reader.bin(WIRE.stateHashBytes);
+  if (hash.length !== WIRE.stateHashBytes) throw new MsgpackError(`a hash has ${WIRE.stateHashBytes} bytes`);
+  return hash;
+}
+
 const ch = (reader: MsgpackReader) => reader.uint(WIRE.chMax);
 
 /** A message from a client. */
@@ -105,6 +113,9 @@ export function decodeClientMessage(bytes: Uint8Array): ClientMessage | Malforme
       case CLIENT_KIND.sync:
         need(count, 2);
         return { kind: 'sync', ch: ch(r), since: readSeq(r) };
+      case CLIENT_KIND.diverged:
+        need(count, 3);
+        return { kind: 'diverged', ch: ch(r), seq: readSeq(r), hash: readHash(r) };
       default:
         return { malformed: kind >= 32 ? `kind ${kind} is the server’s to send` : `unknown kind ${kind}` };
     }
@@ -127,14 +138,7 @@ export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malforme
   return guarded(bytes, (r, kind): ServerMessage | Malformed => {
     switch (kind) {
       case SERVER_KIND.welcome:
-        return {
-          kind: 'welcome',
-          version: r.uint(),
-          node: r.id(),
-          time: r.uint(),
-          limits: readLimits(r),
-          epoch: r.id(),
-        };
+        return readWelcome(r);
       case SERVER_KIND.pong:
         return { kind: 'pong', t: r.uint(), time: r.uint() };
       case SERVER_KIND.error:
@@ -157,17 +161,11 @@ export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malforme
           epoch: r.id(),
         };
       case SERVER_KIND.snapshot:
-        return {
-          kind: 'snapshot',
-          ch: ch(r),
-          seq: readSeq(r),
-          encoding: r.uint(),
-          part: r.uint(),
-          parts: r.uint(),
-          bytes: r.bin(bytes.length),
-        };
+        return readSnapshot(r, bytes.length);
       case SERVER_KIND.changes:
         return { kind: 'changes', page: r.id<PageId>(), firstSeq: readSeq(r), changes: readChanges(r) };
+      case SERVER_KIND.committed:
+        return { kind: 'committed', page: r.id<PageId>(), firstSeq: readSeq(r), changes: readNames(r) };
       case SERVER_KIND.ack:
         return { kind: 'ack', ch: ch(r), n: r.uint(), seq: readSeq(r), replica: r.id() };
       case SERVER_KIND.reject:
@@ -191,10 +189,39 @@ export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malforme
         };
       case SERVER_KIND.presence:
         return { kind: 'presence', page: r.id<PageId>(), states: readPresence(r) };
+      case SERVER_KIND.hash:
+        return { kind: 'hash', page: r.id<PageId>(), seq: readSeq(r), hash: readHash(r) };
+      case SERVER_KIND.goaway:
+        return { kind: 'goaway', afterMs: r.uint() };
       default:
         return { malformed: `unknown kind ${kind}` };
     }
   });
+}
+
+type Of<Kind extends ServerMessage['kind']> = Extract<ServerMessage, { kind: Kind }>;
+
+function readWelcome(r: MsgpackReader): Of<'welcome'> {
+  return {
+    kind: 'welcome',
+    version: r.uint(),
+    node: r.id(),
+    time: r.uint(),
+    limits: readLimits(r),
+    epoch: r.id(),
+  };
+}
+
+function readSnapshot(r: MsgpackReader, bytesMax: number): Of<'snapshot'> {
+  return {
+    kind: 'snapshot',
+    ch: ch(r),
+    seq: readSeq(r),
+    encoding: r.uint(),
+    part: r.uint(),
+    parts: r.uint(),
+    bytes: r.bin(bytesMax),
+  };
 }
 
 function readLimits(r: MsgpackReader): Partial<Limits> {
@@ -223,6 +250,17 @@ function readChanges(r: MsgpackReader): WireChange[] {
     for (let extra = count - 6; extra > 0; extra--) r.skip();
   }
   return changes;
+}
+
+function readNames(r: MsgpackReader): WireName[] {
+  const names: WireName[] = [];
+  for (let left = r.array(); left > 0; left--) {
+    const count = r.array();
+    need(count, 3);
+    names.push({ replica: r.id(), n: r.uint(), hlc: stamp(r) });
+    for (let extra = count - 3; extra > 0; extra--) r.skip();
+  }
+  return names;
 }
 
 function readPresence(r: MsgpackReader): WirePresence[] {

@@ -62,6 +62,9 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array {
     case 'sync':
       w.array(3).int(CLIENT_KIND.sync).int(message.ch).int(message.since);
       break;
+    case 'diverged':
+      w.array(4).int(CLIENT_KIND.diverged).int(message.ch).int(message.seq).bin(message.hash);
+      break;
     default:
       assertNever(message);
   }
@@ -73,21 +76,35 @@ function writeChange(w: MsgpackWriter, change: WireChange): void {
   writeStamp(w, change.hlc).str(change.author).int(change.at).raw(change.ops);
 }
 
+type Of<Kind extends ServerMessage['kind']> = Extract<ServerMessage, { kind: Kind }>;
+
+function writeWelcome(w: MsgpackWriter, message: Of<'welcome'>): void {
+  const limits = Object.entries(message.limits);
+  w.array(6)
+    .int(SERVER_KIND.welcome)
+    .int(message.version)
+    .id(message.node)
+    .int(message.time)
+    .map(limits.length);
+  for (const [name, value] of limits) w.str(name).int(value);
+  w.id(message.epoch);
+}
+
+function writePresence(w: MsgpackWriter, { page, states }: Of<'presence'>): void {
+  w.array(3).int(SERVER_KIND.presence).id(page).array(states.length);
+  for (const { replica, user, state } of states) {
+    w.array(3).id(replica).str(user);
+    if (state === null) w.nil();
+    else w.raw(state);
+  }
+}
+
 export function encodeServerMessage(message: ServerMessage): Uint8Array {
   const w = cleared();
   switch (message.kind) {
-    case 'welcome': {
-      const limits = Object.entries(message.limits);
-      w.array(6)
-        .int(SERVER_KIND.welcome)
-        .int(message.version)
-        .id(message.node)
-        .int(message.time)
-        .map(limits.length);
-      for (const [name, value] of limits) w.str(name).int(value);
-      w.id(message.epoch);
+    case 'welcome':
+      writeWelcome(w, message);
       break;
-    }
     case 'pong':
       w.array(3).int(SERVER_KIND.pong).int(message.t).int(message.time);
       break;
@@ -118,17 +135,17 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
         .array(message.changes.length);
       for (const change of message.changes) writeChange(w, change);
       break;
+    case 'committed':
+      w.array(4).int(SERVER_KIND.committed).id(message.page).int(message.firstSeq);
+      w.array(message.changes.length);
+      for (const { replica, n, hlc } of message.changes) writeStamp(w.array(3).id(replica).int(n), hlc);
+      break;
     case 'ack':
       w.array(5).int(SERVER_KIND.ack).int(message.ch).int(message.n).int(message.seq).id(message.replica);
       break;
     case 'reject':
-      w.array(7)
-        .int(SERVER_KIND.reject)
-        .int(message.ch)
-        .int(message.n)
-        .str(message.code)
-        .str(message.message);
-      intOrNil(w, message.retryAfterMs);
+      w.array(7).int(SERVER_KIND.reject).int(message.ch).int(message.n).str(message.code);
+      intOrNil(w.str(message.message), message.retryAfterMs);
       w.id(message.replica);
       break;
     case 'notice':
@@ -136,12 +153,13 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
       w.int(message.opIndex).id(message.replica);
       break;
     case 'presence':
-      w.array(3).int(SERVER_KIND.presence).id(message.page).array(message.states.length);
-      for (const { replica, user, state } of message.states) {
-        w.array(3).id(replica).str(user);
-        if (state === null) w.nil();
-        else w.raw(state);
-      }
+      writePresence(w, message);
+      break;
+    case 'hash':
+      w.array(4).int(SERVER_KIND.hash).id(message.page).int(message.seq).bin(message.hash);
+      break;
+    case 'goaway':
+      w.array(2).int(SERVER_KIND.goaway).int(message.afterMs);
       break;
     default:
       assertNever(message);

@@ -25,7 +25,6 @@ export const SERVER_REPLICA = 'ffffffff-ffff-ffff-ffff-ffffffffffff' as ReplicaI
 export const SERVER_USER = '' as UserId;
 
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 export const ID_BYTES = 16;
 
 function format(bytes: Uint8Array, offset: number): string {
@@ -64,7 +63,7 @@ export function bytesToId<T extends string>(bytes: Uint8Array, offset = 0): T {
 
 const nibble = (code: number) => (code < 58 ? code - 48 : code - 87);
 
-/** Writes the 16 bytes of an id at `offset`. The id must be well formed (it came from `bytesToId` or `parseId`). */
+/** Writes the 16 bytes of an id at `offset`. The id must be well formed (it came from `bytesToId` or `parse-id.ts`). */
 export function writeId(id: string, target: Uint8Array, offset: number): void {
   for (let i = 0, at = 0; i < ID_BYTES; i++, at += 2) {
     if (i === 4 || i === 6 || i === 8 || i === 10) at++;
@@ -76,12 +75,6 @@ export function idToBytes(id: string): Uint8Array {
   const bytes = new Uint8Array(ID_BYTES);
   writeId(id, bytes, 0);
   return bytes;
-}
-
-/** Reads an id typed or configured by a person; `undefined` if it is no UUID. */
-export function parseId<T extends string>(text: string): T | undefined {
-  const lower = text.toLowerCase();
-  return UUID.test(lower) ? (lower as T) : undefined;
 }
 
 /** A UUIDv7 (RFC 9562): 48 bits of ms, then 74 random bits. Sorts by time of making. */

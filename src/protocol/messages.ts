@@ -21,6 +21,7 @@ export const CLIENT_KIND = {
   change: 6,
   presence: 7,
   sync: 8,
+  diverged: 12,
 } as const;
 
 export const SERVER_KIND = {
@@ -34,9 +35,10 @@ export const SERVER_KIND = {
   ack: 40,
   reject: 41,
   notice: 42,
-  /** Reserved for changes told before their commit; this server sends none. */
   committed: 43,
   presence: 44,
+  hash: 45,
+  goaway: 46,
 } as const;
 
 export type Role = 'owner' | 'editor' | 'commenter' | 'viewer';
@@ -68,7 +70,9 @@ export type ClientMessage =
   | { kind: 'unsubscribe'; ch: number }
   | { kind: 'change'; ch: number; n: number; hlc: WireStamp; ops: Uint8Array; replica: ReplicaId | null }
   | { kind: 'presence'; ch: number; state: Uint8Array | null }
-  | { kind: 'sync'; ch: number; since: Seq };
+  | { kind: 'sync'; ch: number; since: Seq }
+  /** `hash`: that of the client's state at `seq`, where HASH had another. */
+  | { kind: 'diverged'; ch: number; seq: Seq; hash: Uint8Array };
 
 /** One change as CHANGES carries it; its seq is the frame's first seq plus its index. `ops` is the raw array. */
 export interface WireChange {
@@ -78,6 +82,13 @@ export interface WireChange {
   readonly author: UserId;
   readonly at: Millis;
   readonly ops: Uint8Array;
+}
+
+/** How a change is known before it has a seq. The stamp tells it from another that was given the same n after a refusal. */
+export interface WireName {
+  readonly replica: ReplicaId;
+  readonly n: number;
+  readonly hlc: WireStamp;
 }
 
 export interface WirePresence {
@@ -102,7 +113,10 @@ export type ServerMessage =
       parts: number;
       bytes: Uint8Array;
     }
+  /** `firstSeq` 0: volatile, told before their commit. */
   | { kind: 'changes'; page: PageId; firstSeq: Seq; changes: WireChange[] }
+  /** Volatile changes that the log has now, from `firstSeq` on; with 0: they are withdrawn. */
+  | { kind: 'committed'; page: PageId; firstSeq: Seq; changes: readonly WireName[] }
   | { kind: 'ack'; ch: number; n: number; seq: Seq; replica: ReplicaId }
   | {
       kind: 'reject';
@@ -114,4 +128,7 @@ export type ServerMessage =
       replica: ReplicaId;
     }
   | { kind: 'notice'; ch: number; n: number; code: NoticeCode; opIndex: number; replica: ReplicaId }
-  | { kind: 'presence'; page: PageId; states: WirePresence[] };
+  | { kind: 'presence'; page: PageId; states: WirePresence[] }
+  | { kind: 'hash'; page: PageId; seq: Seq; hash: Uint8Array }
+  /** The node is about to stop: connect anew, to another one, in `afterMs`. */
+  | { kind: 'goaway'; afterMs: Millis };

@@ -29,6 +29,11 @@ export class MsgpackReader {
     return this.#at;
   }
 
+  /** Goes on at a place where a value begins. */
+  seek(offset: number): void {
+    this.#at = offset;
+  }
+
   get atEnd(): boolean {
     return this.#at >= this.bytes.length;
   }
@@ -167,9 +172,14 @@ export class MsgpackReader {
 
   /** An id: a bin of exactly 16 bytes. */
   id<T extends string>(): T {
+    return bytesToId<T>(this.bytes, this.skipId());
+  }
+
+  /** Steps over an id; returns where its 16 bytes are. */
+  skipId(): number {
     if (this.#tag() !== 0xc4 || this.bytes[this.#at] !== ID_BYTES)
       throw new MsgpackError('expected a 16-byte id');
-    return bytesToId<T>(this.bytes, this.#advance(1 + ID_BYTES) + 1);
+    return this.#advance(1 + ID_BYTES) + 1;
   }
 
   /** The count of an array's items. Each item takes a byte at least, so a count past the input is refused here. */

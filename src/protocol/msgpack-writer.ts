@@ -26,6 +26,11 @@ export class MsgpackWriter {
     return this.#bytes.length;
   }
 
+  /** What was written, until more is. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
   /** A copy of what was written; the writer can be reused after `clear`. */
   take(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
@@ -170,9 +175,11 @@ export class MsgpackWriter {
   }
 
   /** Bytes that are MessagePack already. */
-  raw(bytes: Uint8Array): this {
-    const at = this.#reserve(bytes.length);
-    this.#bytes.set(bytes, at);
+  raw(bytes: Uint8Array, from = 0, to = bytes.length): this {
+    const at = this.#reserve(to - from);
+    // Of a few bytes a view costs more than the copy.
+    if (to - from < 32) for (let i = from; i < to; i++) this.#bytes[at + i - from] = bytes[i]!;
+    else this.#bytes.set(to - from < bytes.length ? bytes.subarray(from, to) : bytes, at);
     return this;
   }
 

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import type { Block } from '../document/blocks.ts';
+import type { Block } from '../document/block.ts';
 import { decodeOps, encodeOps, type Op, type OpDraft } from '../document/ops.ts';
 import { isOrderKey } from '../document/order.ts';
 import { decodeSnapshot, encodeSnapshot } from '../document/snapshot.ts';
@@ -24,7 +24,7 @@ interface Vectors {
   client: { name: string; hex: string; message: Json; canonical?: false }[];
   server: { name: string; hex: string; message: Json; canonical?: false }[];
   ops: { name: string; hex: string; ops: Json[]; canonical?: false }[];
-  snapshots: { name: string; page: PageId; plain: string; zlib: string; blocks: Json[] }[];
+  snapshots: { name: string; page: PageId; plain: string; zlib: string; hash: string; blocks: Json[] }[];
   texts: { name: string; hex: string; refused?: true; client: number | null; from: number; to: number; needs: Json }[];
   orderKeys: { valid: string[]; invalid: string[] };
   refused: { direction: 'client' | 'server' | 'ops'; name: string; hex: string }[];
@@ -37,7 +37,7 @@ const bytesOf = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
 const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /** Which fields hold bytes, and so stand as hex in the vectors. */
-const BYTE_FIELDS = new Set(['ops', 'state', 'bytes', 'text', 'update']);
+const BYTE_FIELDS = new Set(['ops', 'state', 'bytes', 'text', 'update', 'hash']);
 
 /** A message as the vectors show it. */
 function shown(value: unknown): unknown {
@@ -59,31 +59,30 @@ function meant(value: Json): Json {
 }
 
 describe('the vectors of frames', () => {
-  test.each(vectors.client)('from a client: $name', ({ hex, message, canonical }) => {
+  test.each(vectors.client)('W16 from a client: $name', ({ hex, message, canonical }) => {
     expect(shown(decodeClientMessage(bytesOf(hex)))).toEqual(message);
     if (canonical === undefined) {
       expect(hexOf(encodeClientMessage(meant(message) as unknown as ClientMessage))).toBe(hex);
     }
   });
 
-  test.each(vectors.server)('from a server: $name', ({ hex, message, canonical }) => {
+  test.each(vectors.server)('W16 from a server: $name', ({ hex, message, canonical }) => {
     expect(shown(decodeServerMessage(bytesOf(hex)))).toEqual(message);
     if (canonical === undefined) {
       expect(hexOf(encodeServerMessage(meant(message) as unknown as ServerMessage))).toBe(hex);
     }
   });
 
-  test.each(vectors.refused)('refused, $direction: $name', ({ direction, hex }) => {
+  test.each(vectors.refused)('W16 refused, $direction: $name', ({ direction, hex }) => {
     const decode = { client: decodeClientMessage, server: decodeServerMessage, ops: decodeOps }[direction];
     expect(isMalformed(decode(bytesOf(hex)))).toBe(true);
   });
 
-  test('cover every kind of both directions', () => {
+  test('W16 cover every kind of both directions', () => {
     const kinds = (frames: { hex: string; canonical?: false }[]) =>
       new Set(frames.filter(({ canonical }) => canonical !== false).map(({ hex }) => bytesOf(hex)[1]));
     expect(kinds(vectors.client)).toEqual(new Set(Object.values(CLIENT_KIND)));
-    const sent = Object.values(SERVER_KIND).filter((kind) => kind !== SERVER_KIND.committed);
-    expect(kinds(vectors.server)).toEqual(new Set(sent));
+    expect(kinds(vectors.server)).toEqual(new Set(Object.values(SERVER_KIND)));
   });
 });
 
@@ -107,7 +106,7 @@ function draftOf(op: Op): Json {
 }
 
 describe('the vectors of documents', () => {
-  test.each(vectors.ops)('ops: $name', ({ hex, ops, canonical }) => {
+  test.each(vectors.ops)('W16 ops: $name', ({ hex, ops, canonical }) => {
     const decoded = decodeOps(bytesOf(hex));
     if (isMalformed(decoded)) throw new Error(decoded.malformed);
     expect(decoded.map(draftOf)).toEqual(ops);
@@ -118,18 +117,19 @@ describe('the vectors of documents', () => {
     }
   });
 
-  test('cover every op', () => {
+  test('W16 cover every op', () => {
     const names = new Set(vectors.ops.flatMap(({ ops }) => ops.map((op) => op['op'])));
     expect(names).toEqual(
       new Set(['insert', 'update', 'delete', 'restore', 'move', 'text', 'purge', 'unknown']),
     );
   });
 
-  test.each(vectors.snapshots)('snapshot: $name', ({ page, plain, zlib, blocks }) => {
+  test.each(vectors.snapshots)('W16 snapshot: $name', ({ page, plain, zlib, hash, blocks }) => {
     expect(hexOf(inflateSync(bytesOf(zlib)))).toBe(plain);
     const table = decodeSnapshot(page, bytesOf(plain));
+    expect(hexOf(table.hash!)).toBe(hash);
     const found = [...table.all()].map(
-      ({ propsBytes: _bytes, children: _children, text, props, ...rest }: Block) => ({
+      ({ idHash: _hash, propsBytes: _bytes, text, props, ...rest }: Block) => ({
         ...rest,
         props: Object.fromEntries([...props].map(([key, { value, stamp }]) => [key, { value, stamp }])),
         text: text ? hexOf(text.merged()!) : null,
@@ -141,7 +141,7 @@ describe('the vectors of documents', () => {
     expect(hexOf(encodeSnapshot(decodeSnapshot(page, again)))).toBe(hexOf(again));
   });
 
-  test.each(vectors.texts)('text update: $name', ({ hex, refused, client, from, to, needs }) => {
+  test.each(vectors.texts)('W16 text update: $name', ({ hex, refused, client, from, to, needs }) => {
     const shape = scanTextUpdate(bytesOf(hex));
     expect('malformed' in shape).toBe(refused === true);
     if (!('malformed' in shape)) {
@@ -150,7 +150,7 @@ describe('the vectors of documents', () => {
     }
   }); // prettier-ignore
 
-  test('order keys', () => {
+  test('W16 order keys', () => {
     for (const key of vectors.orderKeys.valid) expect([key, isOrderKey(key)]).toEqual([key, true]);
     for (const key of vectors.orderKeys.invalid) expect([key, isOrderKey(key)]).toEqual([key, false]);
   });
@@ -161,30 +161,30 @@ describe('the paper', () => {
   const paper = readFileSync(new URL('protocol.md', docs), 'utf8').replaceAll(/ +/g, ' ');
   const expectRow = (...cells: (string | number)[]) => expect(paper).toContain(`| ${cells.join(' | ')} |`);
 
-  test('has every code with its class and meaning', () => {
+  test('W16 has every code with its class and meaning', () => {
     for (const [code, row] of Object.entries(CODES)) expectRow(`\`${code}\``, row.class, row.meaning);
   });
 
-  test('has every notice and every close code', () => {
+  test('W16 has every notice and every close code', () => {
     for (const [code, meaning] of Object.entries(NOTICES)) expectRow(`\`${code}\``, meaning);
     for (const [name, { code, meaning }] of Object.entries(CLOSE)) expectRow(code, name, meaning);
   });
 
-  test('has every limit with its variable, default and meaning', () => {
+  test('W14 W16 has every limit with its variable, default and meaning', () => {
     for (const [name, { env, value, meaning }] of Object.entries(LIMIT_TABLE)) {
       expectRow(`\`${name}\``, `\`${env}\``, value, meaning);
     }
     for (const [name, value] of Object.entries(WIRE)) expectRow(`\`${name}\``, value);
   });
 
-  test('has every kind with its number, and every role', () => {
+  test('W16 has every kind with its number, and every role', () => {
     for (const kinds of [CLIENT_KIND, SERVER_KIND]) {
       for (const [name, kind] of Object.entries(kinds)) expect(paper).toContain(`### ${kind} ${name.toUpperCase()}`);
     }
     for (const role of ROLES) expect(paper).toContain(`\`${role}\``);
   }); // prettier-ignore
 
-  test('has its worked examples among the vectors', () => {
+  test('W16 has its worked examples among the vectors', () => {
     const known = new Set([...vectors.client, ...vectors.server].map(({ hex }) => hex));
     const examples = [...paper.matchAll(/```hex\n([\s\S]*?)```/g)].map(([, text]) =>
       text!.replaceAll(/#.*$/gm, '').replaceAll(/\s/g, ''),

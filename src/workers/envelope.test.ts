@@ -19,7 +19,7 @@ function read(batch: Uint8Array): Read[] {
   return records;
 }
 
-test('records come out as they went in, in order, batch after batch', () => {
+test('G17 records come out as they went in, in order, batch after batch', () => {
   const record = fc.record({
     type: fc.integer({ min: 1, max: 255 }),
     connection: fc.integer({ min: 0, max: 0xffff_ffff }),
@@ -49,7 +49,7 @@ test('records come out as they went in, in order, batch after batch', () => {
   );
 });
 
-test('a batch grows past its first capacity, and owns its buffer', () => {
+test('G17 a batch grows past its first capacity, and owns its buffer', () => {
   const writer = new EnvelopeWriter();
   const large = new Uint8Array(100_000).fill(7);
   writer.add(1, 2, Uint8Array.of(1));
@@ -63,7 +63,7 @@ test('a batch grows past its first capacity, and owns its buffer', () => {
   expect(batch.byteOffset).toBe(0);
 });
 
-test('a view into a larger buffer is read at its place; a cut batch is a bug that is noticed', () => {
+test('G17 a view into a larger buffer is read at its place; a cut batch is a bug that is noticed', () => {
   const writer = new EnvelopeWriter();
   writer.add(1, 2, Uint8Array.of(1, 2, 3));
   const batch = writer.take();

@@ -4,12 +4,19 @@
  *     [type u8] [connection u32] [length u32] [bytes]          little-endian
  *
  * To the shard: `frame` (a client's message, unopened), `slowed` (a change past its user's rate: the wait, then the
- * message), `subscribe` (what the gateway knows, then the message), `role`, `closed`. From the shard: `send`, `bulk` (a send that may wait for its reader), `publish`, `join`, `leave` (a page id before the rest), `forget` (a ch).
+ * message), `subscribe` (what the gateway knows, then the message), `role`, `closed`, `pull` (a ch: the socket has room for
+ * the next window), `resume` (a ch: the socket reads again). From the shard: `send`, `bulk` (a send that may wait for its
+ * reader), `publish`, `join`, `leave` (a page id before the rest), and with a ch: `forget`, `offer` (there is more to pull),
+ * `pulled` (the answer to `pull`, after its bulk).
  */
 import { assert } from '../base/assert.ts';
 
-export const TO_SHARD = { frame: 1, subscribe: 2, role: 3, unsubscribe: 4, closed: 5, slowed: 6 } as const;
-export const FROM_SHARD = { send: 1, publish: 2, join: 3, leave: 4, forget: 5, bulk: 6 } as const;
+export const TO_SHARD = {
+  frame: 1, subscribe: 2, role: 3, unsubscribe: 4, closed: 5, slowed: 6, pull: 7, resume: 8,
+} as const; // prettier-ignore
+export const FROM_SHARD = {
+  send: 1, publish: 2, join: 3, leave: 4, forget: 5, bulk: 6, offer: 7, pulled: 8,
+} as const; // prettier-ignore
 
 const HEAD_BYTES = 9;
 const FIRST_CAPACITY = 16 << 10;

@@ -17,10 +17,12 @@ export function openLocalShard(config: ShardConfig, log: Log, events: ShardPortE
       await shard.drain(deadlineMs);
       open = false;
     },
-    async kill() {
+    // It hangs only if the one who asks does.
+    beat: () => false,
+    async kill(reason) {
       open = false;
       await shard.drain(0);
-      events.onExit('killed');
+      events.onExit(reason);
     },
   };
 }

@@ -11,7 +11,7 @@ const random = seededRandom(1);
 const pages = Array.from({ length: 100_000 }, (_, i) => newId<PageId>(1_750_000_000_000 + i, random));
 
 describe('shardOf', () => {
-  test('is even within 10% for 1 to 16 shards', () => {
+  test('G18 is even within 10% for 1 to 16 shards', () => {
     for (let shards = 1; shards <= 16; shards++) {
       const counts = Array.from({ length: shards }, () => 0);
       for (const page of pages) counts[shardOf(page, shards)]!++;
@@ -20,7 +20,7 @@ describe('shardOf', () => {
     }
   });
 
-  test('one shard more moves about its share of the pages, and only to the new shard', () => {
+  test('G18 one shard more moves about its share of the pages, and only to the new shard', () => {
     for (let shards = 1; shards < 16; shards++) {
       let moved = 0;
       for (const page of pages) {
@@ -34,7 +34,7 @@ describe('shardOf', () => {
     }
   });
 
-  test('is the same everywhere and for ever', () => {
+  test('G18 is the same everywhere and for ever', () => {
     const some = ['00000000-0000-7000-8000-000000000000', '0197a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b'] as PageId[];
     expect(some.map((page) => [2, 4, 16].map((shards) => shardOf(page, shards)))).toEqual([
       [0, 2, 2],

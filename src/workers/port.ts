@@ -3,16 +3,23 @@
  * are handed over (the sender must not touch them afterwards); they arrive in order, and none after `onExit`.
  */
 import type { Limits } from '../protocol/limits.ts';
-import type { EpochId } from '../protocol/ids.ts';
+import type { RedisAddress } from '../cluster/redis-address.ts';
 
 /** What a shard needs to start; plain data, so that it can cross to a thread. */
 export interface ShardConfig {
   readonly index: number;
   readonly databaseUrl: string;
-  readonly epoch: EpochId;
+  /** null: other nodes are heard of by the database only. */
+  readonly redis: RedisAddress | null;
   readonly limits: Limits;
   readonly evictIdleMs: number;
   readonly memoryBytesMax: number;
+  /** MiB of JavaScript heap; past it the thread ends, and only the thread. */
+  readonly heapMb: number;
+  /** See `working-page.ts`. */
+  readonly working: SharedArrayBuffer;
+  readonly commitStallMs: number;
+  readonly headPollMs: number;
   readonly logLevel: string;
 }
 
@@ -28,6 +35,8 @@ export interface ShardPort {
   metrics(): Promise<unknown>;
   /** Commits and snapshots within `deadlineMs`, then ends. */
   drain(deadlineMs: number): Promise<void>;
+  /** Called once a second: asks for a sign of life. True when there has been none for so long that the shard hangs. */
+  beat(): boolean;
   /** Ends it at once: for tests of a dead shard, and for a shard that hangs. */
-  kill(): Promise<void>;
+  kill(reason: string): Promise<void>;
 }

@@ -4,7 +4,8 @@
 import { describe, expect, test } from 'vitest';
 import { replicaId, userId } from '../../test/support/pages.ts';
 import { ROLES } from '../protocol/messages.ts';
-import { readCh, readRole, readSubscribeHead, writeCh, writeRole, writeSubscribeHead } from './records.ts';
+import { readCh, writeCh } from './number-records.ts';
+import { readRole, readSubscribeHead, writeRole, writeSubscribeHead } from './records.ts';
 
 describe('subscribe heads', () => {
   test.each([

@@ -1,8 +1,10 @@
 /**
- * The bodies of the small records between gateway and shard (see `envelope.ts`): both directions of each, side by side.
+ * The bodies of the records between gateway and shard that tell of people (see `envelope.ts`): both directions of each, side
+ * by side. Those that are a number, or begin with one, are in `number-records.ts`.
  */
 import { ID_BYTES, bytesToId, type ReplicaId, type UserId, writeId } from '../protocol/ids.ts';
 import { type Role, ROLES } from '../protocol/messages.ts';
+import { readCh, writeCh } from './number-records.ts';
 
 const NO_ROLE = 0xff;
 const utf8Encoder = new TextEncoder();
@@ -36,26 +38,6 @@ export function readSubscribeHead(bytes: Uint8Array): SubscribeHead {
     user: utf8Decoder.decode(bytes.subarray(19, nameEnd)) as UserId,
     frame: bytes.subarray(nameEnd),
   };
-}
-
-export function writeCh(ch: number): Uint8Array {
-  return Uint8Array.of(ch & 255, (ch >>> 8) & 255, (ch >>> 16) & 255, ch >>> 24);
-}
-
-export function readCh(bytes: Uint8Array): number {
-  return (bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24)) >>> 0;
-}
-
-/** `[wait ms u32] [frame]` */
-export function writeSlowed(waitMs: number, frame: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(4 + frame.length);
-  bytes.set(writeCh(Math.min(waitMs, 0xffff_ffff)));
-  bytes.set(frame, 4);
-  return bytes;
-}
-
-export function readSlowed(bytes: Uint8Array): { waitMs: number; frame: Uint8Array } {
-  return { waitMs: readCh(bytes), frame: bytes.subarray(4) };
 }
 
 /** `[ch u32] [role u8, 255 for none]` */

@@ -5,45 +5,66 @@
 import { AggregatorRegistry } from 'prom-client';
 import type { Log } from '../base/log.ts';
 import { backoffMs, type Random } from '../base/random.ts';
-import { type Clock, endOfTurn } from '../base/time.ts';
+import { type Clock, endOfTurn, type Millis, type Timer } from '../base/time.ts';
 import type { PageId, ShardIndex } from '../protocol/ids.ts';
 import { EnvelopeWriter, readEnvelope } from './envelope.ts';
 import { openLocalShard } from './local-port.ts';
 import { shardOf } from './page-hash.ts';
 import type { ShardConfig, ShardPort } from './port.ts';
+import { Setbacks } from './setbacks.ts';
 import { openThreadShard } from './thread-port.ts';
+import { WorkingPage } from './working-page.ts';
 
 export interface ShardPoolOptions {
   /** 0: one shard in this thread. */
   readonly shards: number;
-  readonly config: Omit<ShardConfig, 'index'>;
+  readonly config: Omit<ShardConfig, 'index' | 'working'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }
 
+/** What a gateway asks of its shards. */
+export interface Shards {
+  shardOf(page: PageId): ShardIndex;
+  post(shard: ShardIndex, type: number, connection: number, bytes: Uint8Array): void;
+  /** ms until the page may be asked for: its shard is being started anew, or it has ended its shard too often. 0: now. */
+  unavailableMs(page: PageId): Millis;
+}
+
 export interface ShardPoolEvents {
   record(type: number, connection: number, bytes: Uint8Array): void;
-  shardLost(shard: ShardIndex): void;
+  /** It died with all that was not committed; its clients are to come back after `retryMs`. */
+  shardLost(shard: ShardIndex, retryMs: Millis): void;
 }
 
 const RESTART_FIRST_MS = 100;
 const RESTART_MAX_MS = 10_000;
 /** A shard that lived this long is not counted as failing to start. */
 const HEALTHY_MS = 60_000;
+const BEAT_MS = 1000;
+/** What a shard takes to start, about: clients that come earlier only wait for it. */
+const START_MS = 250;
+/** A page with which its shard died three times is left alone for half a minute, then longer. */
+const DEADLY = { free: 2, firstMs: 30_000, maxMs: 600_000, forgetMs: 1_800_000 };
 
 interface Slot {
   port: ShardPort;
   readonly out: EnvelopeWriter;
   startedAt: number;
   failures: number;
+  /** Null while it runs. */
+  restartsAt: number | null;
+  working: WorkingPage;
 }
 
-export class ShardPool {
+export class ShardPool implements Shards {
   readonly #options: ShardPoolOptions;
   readonly #events: ShardPoolEvents;
   readonly #slots: Slot[] = [];
   readonly #count: number;
+  readonly #deadly = new Setbacks(DEADLY);
+  #beats: Timer | undefined;
   #flushing = false;
   #draining = false;
 
@@ -52,44 +73,76 @@ export class ShardPool {
     this.#events = events;
     this.#count = Math.max(1, options.shards);
     for (let index = 0; index < this.#count; index++) {
-      const startedAt = options.clock.monotonic();
-      this.#slots.push({ port: this.#open(index), out: new EnvelopeWriter(), startedAt, failures: 0 });
+      this.#slots.push({ ...this.#open(index), out: new EnvelopeWriter(), failures: 0 });
     }
+    this.#beatLater();
   }
 
   get count(): number {
     return this.#count;
   }
 
-  #open(index: number): ShardPort {
-    const config: ShardConfig = { ...this.#options.config, index };
+  #open(index: number): Pick<Slot, 'port' | 'startedAt' | 'restartsAt' | 'working'> {
+    const working = WorkingPage.allocate();
+    const config: ShardConfig = { ...this.#options.config, index, working };
     const events = {
       onBatch: (batch: Uint8Array) => readEnvelope(batch, this.#events.record),
       onExit: (reason: string) => this.#lost(index, reason),
     };
-    return this.#options.shards === 0
-      ? openLocalShard(config, this.#options.log, events)
-      : openThreadShard(config, events);
+    const port =
+      this.#options.shards === 0
+        ? openLocalShard(config, this.#options.log, events)
+        : openThreadShard(config, events);
+    return {
+      port,
+      startedAt: this.#options.clock.monotonic(),
+      restartsAt: null,
+      working: new WorkingPage(working),
+    };
   }
 
   #lost(index: number, reason: string): void {
     if (this.#draining) return;
     const slot = this.#slots[index]!;
     const { clock, random, log } = this.#options;
-    const lived = clock.monotonic() - slot.startedAt;
+    const now = clock.monotonic();
+    const lived = now - slot.startedAt;
     slot.failures = lived > HEALTHY_MS ? 0 : slot.failures + 1;
-    const delayMs =
-      slot.failures <= 1 ? 0 : backoffMs(random, slot.failures, RESTART_FIRST_MS, RESTART_MAX_MS);
-    log.error(
-      { shard: index, reason, livedMs: Math.round(lived), restartMs: Math.round(delayMs) },
-      'a shard died',
-    );
+    const restartMs =
+      slot.failures <= 1 ? 0 : Math.round(backoffMs(random, slot.failures, RESTART_FIRST_MS, RESTART_MAX_MS));
+    const { page } = slot.working;
+    log.error({ shard: index, reason, page, livedMs: Math.round(lived), restartMs }, 'a shard died');
+    this.#suspect(page, now);
     slot.out.take();
-    clock.after(delayMs, () => {
-      if (this.#draining) return;
-      slot.startedAt = clock.monotonic();
-      slot.port = this.#open(index);
-      this.#events.shardLost(index as ShardIndex);
+    slot.restartsAt = now + restartMs;
+    const restart = () => void (this.#draining || Object.assign(slot, this.#open(index)));
+    if (restartMs === 0) restart();
+    else clock.after(restartMs, restart);
+    this.#events.shardLost(index as ShardIndex, restartMs + START_MS);
+  }
+
+  /** The page that was being worked on when its shard died. */
+  #suspect(page: PageId | undefined, now: Millis): void {
+    const aloneMs = page === undefined ? 0 : this.#deadly.note(page, now);
+    if (aloneMs === 0) return;
+    const fields = { page, aloneMs, repair: `octavo verify ${page}` };
+    this.#options.log.error(fields, 'a page ended its shard too often and is unavailable for a while');
+  }
+
+  unavailableMs(page: PageId): Millis {
+    const now = this.#options.clock.monotonic();
+    const { restartsAt } = this.#slots[this.shardOf(page)]!;
+    const restartMs = restartsAt === null ? 0 : Math.max(0, restartsAt - now) + START_MS;
+    return Math.ceil(Math.max(restartMs, this.#deadly.waitMs(page, now)));
+  }
+
+  /** A thread that is in an endless loop says nothing: it is ended, and started like one that died. */
+  #beatLater(): void {
+    this.#beats = this.#options.clock.after(BEAT_MS, () => {
+      for (const { port, restartsAt } of this.#slots) {
+        if (restartsAt === null && port.beat()) void port.kill('it gave no sign of life');
+      }
+      this.#beatLater();
     });
   }
 
@@ -122,12 +175,13 @@ export class ShardPool {
 
   /** Ends a shard without warning: for tests. */
   kill(shard: ShardIndex): Promise<void> {
-    return this.#slots[shard]!.port.kill();
+    return this.#slots[shard]!.port.kill('killed');
   }
 
   async drain(deadlineMs: number): Promise<void> {
     this.#flush();
     this.#draining = true;
+    this.#beats?.cancel();
     await Promise.all(this.#slots.map((slot) => slot.port.drain(deadlineMs)));
   }
 }

@@ -23,5 +23,6 @@ port.on('message', (message: Uint8Array | ToThread) => {
     void shard.metrics.registry
       .getMetricsAsJSON()
       .then((metrics) => answer({ type: 'metrics', id: message.id, metrics }));
-  } else void shard.drain(message.deadlineMs).then(() => answer({ type: 'drained' }));
+  } else if (message.type === 'ping') answer({ type: 'pong' });
+  else void shard.drain(message.deadlineMs).then(() => answer({ type: 'drained' }));
 });

@@ -4,20 +4,13 @@
  * whole log in order, and a shard that starts anew knows a duplicate when it sees one.
  */
 import { describe, expect, test } from 'vitest';
-import { silentLog } from '../base/log.ts';
+import { startWriter } from '../../test/support/shard-writer.ts';
+import { until } from '../../test/support/wait.ts';
 import { type Random, randomBelow, seededRandom } from '../base/random.ts';
-import { sleep, systemClock } from '../base/time.ts';
-import { encodeOps } from '../document/ops.ts';
+import { sleep } from '../base/time.ts';
 import { MemoryDatabase, MemoryLogStore } from '../persistence/memory-log-store.ts';
 import type { LogStore } from '../persistence/log-store.ts';
-import { decodeServerMessage, isMalformed } from '../protocol/decode.ts';
-import { encodeClientMessage } from '../protocol/encode.ts';
-import { type BlockId, newId, type PageId, type ReplicaId, seq, type UserId } from '../protocol/ids.ts';
-import { defaultLimits } from '../protocol/limits.ts';
-import type { ServerMessage } from '../protocol/messages.ts';
-import { EnvelopeWriter, FROM_SHARD, readEnvelope, TO_SHARD } from './envelope.ts';
-import { writeSubscribeHead } from './records.ts';
-import { Shard } from './shard.ts';
+import { newId, type PageId, seq } from '../protocol/ids.ts';
 
 const CHANGES = 200;
 
@@ -31,7 +24,7 @@ class FailingStore extends MemoryLogStore {
     this.#random = random;
   }
 
-  override async append(batches: Parameters<LogStore['append']>[0]): Promise<ReadonlySet<PageId>> {
+  override async append(batches: Parameters<LogStore['append']>[0]): Promise<ReadonlyMap<PageId, boolean>> {
     const dice = this.appends < 2 ? 1 - this.appends : randomBelow(this.#random, 10);
     this.appends++;
     if (dice === 0) throw new Error('lost before it was done');
@@ -41,75 +34,21 @@ class FailingStore extends MemoryLogStore {
   }
 }
 
-/** One writer on a shard of its own. */
-async function startWriter(store: LogStore, random: Random, page: PageId, user: string) {
-  const replica = newId<ReplicaId>(Date.now(), random);
-  const told: number[] = [];
-  const heard: ServerMessage[] = [];
-  const limits = { ...defaultLimits, pageChangesPerSecond: 1_000_000 };
-  const shard = new Shard({
-    store,
-    limits,
-    random,
-    epoch: await store.epoch(),
-    clock: systemClock,
-    log: silentLog,
-    evictIdleMs: 60_000,
-    memoryBytesMax: 1 << 26,
-    emit: (batch) =>
-      readEnvelope(batch, (type, _connection, bytes) => {
-        const isFrame = type === FROM_SHARD.send || type === FROM_SHARD.bulk || type === FROM_SHARD.publish;
-        if (!isFrame) return;
-        const message = decodeServerMessage(type === FROM_SHARD.publish ? bytes.subarray(16) : bytes);
-        if (isMalformed(message)) throw new Error(message.malformed);
-        heard.push(message);
-        if (message.kind === 'changes') message.changes.forEach((_, i) => told.push(message.firstSeq + i));
-      }),
-  });
-  const post = (type: number, bytes: Uint8Array) => {
-    const out = new EnvelopeWriter();
-    out.add(type, 1, bytes);
-    shard.receive(out.take());
-  };
-  const frame = encodeClientMessage({
-    kind: 'subscribe',
-    ch: 1,
-    page,
-    since: null,
-    epoch: null,
-    create: 'blocks',
-  });
-  post(TO_SHARD.subscribe, writeSubscribeHead({ user: user as UserId, role: 'editor', replica, frame }));
-  const write = (n: number, by = replica) => {
-    const block = page as string as BlockId;
-    const ops = encodeOps([{ op: 'update', block, props: { [user]: n }, type: null }]);
-    const hlc = { ms: Date.now(), counter: 0 };
-    post(TO_SHARD.frame, encodeClientMessage({ kind: 'change', ch: 1, n, hlc, ops, replica: by }));
-  };
-  return { shard, replica, told, heard, write };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (const started = performance.now(); !condition(); await sleep(2)) {
-    if (performance.now() - started > 20_000) throw new Error('waited in vain');
-  }
-}
-
 describe('a shard whose appends fail', () => {
-  test.each([1, 2, 3])('puts every change into the log exactly once, seed %i', async (seed) => {
+  test.each([1, 2, 3])('C3 C10 C22 A15 puts every change into the log exactly once, seed %i', async (seed) => {
     const random = seededRandom(seed);
     const database = new MemoryDatabase();
     const page = newId<PageId>(Date.now(), random);
     const stores = [new FailingStore(database, random), new FailingStore(database, random)];
     const writers = [await startWriter(stores[0]!, random, page, 'ann'), await startWriter(stores[1]!, random, page, 'bob')];
-    await until(() => writers.every(({ heard }) => heard.some(({ kind }) => kind === 'subscribed')));
+    await until(() => writers.every(({ heard }) => heard.some(({ kind }) => kind === 'subscribed')), () => 'SUBSCRIBED');
     for (let n = 1; n <= CHANGES; n++) {
       for (const { write } of writers) write(n);
       if (randomBelow(random, 4) === 0) await sleep(randomBelow(random, 3));
     }
     const mine = ({ heard, replica }: (typeof writers)[0]) =>
       heard.flatMap((message) => (message.kind === 'changes' ? message.changes : [])).filter((change) => change.replica === replica);
-    await until(() => writers.every((writer) => mine(writer).length === CHANGES));
+    await until(() => writers.every((writer) => mine(writer).length === CHANGES), () => 'all changes');
 
     const log = await new MemoryLogStore(database).readLog(page, seq(0), 10_000, 1 << 30);
     expect(log).toHaveLength(2 * CHANGES);
@@ -126,10 +65,38 @@ describe('a shard whose appends fail', () => {
 
     // From its snapshot and log alone a new shard knows what it has, and acknowledges it again.
     const late = await startWriter(new MemoryLogStore(database), random, page, 'ann');
-    await until(() => late.heard.some(({ kind }) => kind === 'subscribed'));
+    await until(() => late.heard.some(({ kind }) => kind === 'subscribed'), () => 'SUBSCRIBED');
     late.write(CHANGES, writers[0]!.replica);
-    await until(() => late.heard.some((message) => message.kind === 'ack' && message.n === CHANGES));
+    await until(() => late.heard.some((message) => message.kind === 'ack' && message.n === CHANGES), () => 'ACK');
     expect(await new MemoryLogStore(database).readLog(page, seq(0), 10_000, 1 << 30)).toHaveLength(2 * CHANGES);
     await late.shard.drain(1000);
   });
+}); // prettier-ignore
+
+test('C26 a database that was put back to an earlier state: told, loaded anew, and not hammered', async () => {
+  const random = seededRandom(1);
+  const database = new MemoryDatabase();
+  const page = newId<PageId>(Date.now(), random);
+  const store = new MemoryLogStore(database);
+  let reads = 0;
+  const openPage = store.openPage.bind(store);
+  store.openPage = (...args) => (reads++, openPage(...args));
+  const { shard, heard, told, write, subscribe } = await startWriter(store, random, page, 'ann');
+  const heads = () => heard.flatMap((message) => (message.kind === 'subscribed' ? [message.head] : []));
+  await until(() => heads().length === 1, () => 'SUBSCRIBED');
+  for (const n of [1, 2, 3]) write(n);
+  await until(() => told.length === 3, () => 'three changes');
+  database.pages.get(page)!.log.length = 1;
+  const before = reads;
+  write(4);
+  const refused = () => heard.flatMap((message) => (message.kind === 'error' && message.code === 'unavailable' ? [message] : []));
+  for (let ch = 2; ; ch++) {
+    await until(() => refused().length === ch - 1 || heads().length === 2, () => 'an answer');
+    if (heads().length === 2) break;
+    await sleep(refused().at(-1)!.retryAfterMs!);
+    subscribe(ch);
+  }
+  expect(heads()).toEqual([0, 1]);
+  expect(reads - before).toBeLessThan(5);
+  await shard.drain(1000);
 }); // prettier-ignore

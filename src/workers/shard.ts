@@ -6,68 +6,76 @@
  * one incoming batch, or one answer of the database, caused leaves as one batch.
  */
 import { AssertionError } from '../base/assert.ts';
-import type { Log } from '../base/log.ts';
-import type { Random } from '../base/random.ts';
-import type { Clock, Timer } from '../base/time.ts';
+import type { Millis, Timer } from '../base/time.ts';
 import { CommitLoop } from '../actors/commit-loop.ts';
+import { threadedCompression } from '../actors/compression.ts';
 import { PageLoader } from '../actors/page-loader.ts';
 import { PageRegistry } from '../actors/page-registry.ts';
 import type { PageActor } from '../actors/page-actor.ts';
+import { defaultSnapshotPolicy } from '../actors/snapshot-policy.ts';
 import type { ActorWorld, PageMessage } from '../actors/world.ts';
-import type { LogStore, PageKind } from '../persistence/log-store.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
-import {
-  idToBytes,
-  type EpochId,
-  type PageId,
-  type ReplicaId,
-  type Seq,
-  type UserId,
-} from '../protocol/ids.ts';
-import type { Limits } from '../protocol/limits.ts';
+import type { PageId, ReplicaId, UserId } from '../protocol/ids.ts';
 import type { ClientMessage, Role } from '../protocol/messages.ts';
-import { EnvelopeWriter, FROM_SHARD, readEnvelope, TO_SHARD } from './envelope.ts';
-import { readCh, readRole, readSlowed, readSubscribeHead, writeCh } from './records.ts';
+import { readRouteHead } from '../protocol/route.ts';
+import { readEnvelope, TO_SHARD } from './envelope.ts';
+import { Errands } from './errands.ts';
+import { readCh, readSlowed } from './number-records.ts';
+import { OtherNodes } from './other-nodes.ts';
+import { readRole, readSubscribeHead } from './records.ts';
 import { createShardMetrics, type ShardMetrics } from './shard-metrics.ts';
-
-export interface ShardOptions {
-  readonly store: LogStore;
-  readonly epoch: EpochId;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly limits: Limits;
-  /** A page without subscribers leaves memory after this. */
-  readonly evictIdleMs: number;
-  readonly memoryBytesMax: number;
-  emit(batch: Uint8Array): void;
-}
+import type { ShardOptions } from './shard-options.ts';
+import { ShardOut } from './shard-out.ts';
+import { StallWatch } from './stall-watch.ts';
 
 const SWEEP_MS = 1000;
 const DRAIN_POLL_MS = 10;
-const BATCH_BYTES = 4 << 20;
 
 export class Shard {
   readonly #options: ShardOptions;
-  readonly #out = new EnvelopeWriter();
+  readonly #out: ShardOut;
   readonly #pagesByConnection = new Map<number, Map<number, PageId>>();
   readonly #presenceChanged = new Set<PageId>();
+  readonly #untold = new Set<PageId>();
+  readonly #stalls: StallWatch;
+  readonly #nodes: OtherNodes;
   readonly #pages: PageRegistry;
   readonly #commits: CommitLoop<PageActor>;
-  readonly #loader: PageLoader;
-  readonly #topics = new Map<PageId, Uint8Array>();
+  readonly #errands: Errands;
   #sweepTimer: Timer | undefined;
   #draining = false;
   readonly metrics: ShardMetrics;
 
   constructor(options: ShardOptions) {
     this.#options = options;
-    const { store, clock, random, log, limits } = options;
-    this.metrics = createShardMetrics(() => this.#pages.totals());
+    const { store, clock, random, log, limits, compression = threadedCompression, working } = options;
+    this.#out = new ShardOut((batch) => options.emit(batch));
+    this.metrics = (options.createMetrics ?? createShardMetrics)(
+      () => this.#pages.totals(),
+      options.index ?? 0,
+    );
     const policy = { idleMs: options.evictIdleMs, bytesMax: options.memoryBytesMax };
-    this.#pages = new PageRegistry(this.#world(), policy, () => this.metrics.eviction());
-    this.#loader = new PageLoader(store, limits, log);
+    this.#pages = new PageRegistry(
+      this.#world(),
+      policy,
+      () => this.metrics.eviction(),
+      (actor, step) => this.#guard(actor, step),
+    );
+    const hasRoom = () => this.#pages.hasRoom(clock.monotonic());
+    this.#errands = new Errands({
+      loader: new PageLoader({ store, limits, log, clock, compression, working, hasRoom }),
+      clock,
+      log,
+      metrics: this.metrics,
+      answer: (actor, message) => {
+        this.#guard(actor, () => actor.receive(message));
+        if (message.type !== 'loaded') return;
+        this.#pages.loaded(actor);
+        this.#nodes.loaded(actor.page, message.page.epoch);
+      },
+      turnEnded: () => this.#endTurn(),
+    });
     this.#commits = new CommitLoop({
       store,
       clock,
@@ -75,22 +83,52 @@ export class Shard {
       log,
       takeBatch: (page) => {
         const owner = this.#pages.get(page);
-        const batch = owner?.takeBatch();
+        const batch = this.#guard(owner, (actor) => actor.takeBatch());
         return batch && { ...batch, owner: owner! };
       },
+      isGone: (owner) => owner.isGone,
+      damaged: (owner, error) =>
+        this.#guard(owner, () => {
+          throw error;
+        }),
       appended: (owner) => this.#guard(owner, () => owner.receive({ type: 'appended' })),
       unsettled: (owner) => this.#guard(owner, () => owner.appendUnsettled()),
       settled: (owner, entries, closed) =>
         this.#guard(owner, () => owner.receive({ type: 'settled', entries, closed })),
+      displaced: (owner) => this.#guard(owner, () => owner.receive({ type: 'displaced' })),
       turnEnded: () => this.#endTurn(),
-      batchDone: (...args) => this.metrics.batchDone(...args),
+      batchDone: (done) => this.metrics.batchDone(done),
     });
+    const check = (page: PageId, now: Millis) =>
+      this.#guard(this.#pages.get(page), (actor) => actor.checkStall(now)) ?? null;
+    const checked = () => this.#endTurn();
+    this.#stalls = new StallWatch({ clock, log, stallMs: options.commitStallMs, check, checked });
+    this.#nodes = this.#openNodes();
     this.#sweepLater();
+  }
+
+  #openNodes(): OtherNodes {
+    const { openBus, headPollMs, store, clock, random, log } = this.#options;
+    return new OtherNodes({
+      openBus,
+      headPollMs,
+      store,
+      clock,
+      random,
+      log,
+      metrics: this.metrics,
+      pages: () => [...this.#pages.all()].flatMap((actor) => (actor.isInUse ? actor.page : [])),
+      told: (page, message) => this.#tell(page, { type: 'told', message }),
+      head: (at) => this.#tell(at.page, { type: 'head', at }),
+      presence: (page, news) => this.#tell(page, { type: 'presence_elsewhere', news }),
+      turnEnded: () => this.#endTurn(),
+    });
   }
 
   #sweepLater(): void {
     this.#sweepTimer = this.#options.clock.after(SWEEP_MS, () => {
       this.#pages.sweep(this.#options.clock.monotonic());
+      this.#nodes.retain((page) => this.#pages.get(page) !== undefined);
       this.#endTurn();
       this.#sweepLater();
     });
@@ -125,6 +163,17 @@ export class Shard {
       }
       case TO_SHARD.unsubscribe:
         return this.#unsubscribe(connection, readCh(bytes));
+      case TO_SHARD.pull: {
+        const page = this.#pagesByConnection.get(connection)?.get(readCh(bytes));
+        if (page) this.#tell(page, { type: 'pull', connection });
+        // Whatever became of the page: the gateway asks for one window at a time.
+        return this.#out.pulled(connection, bytes);
+      }
+      case TO_SHARD.resume: {
+        const page = this.#pagesByConnection.get(connection)?.get(readCh(bytes));
+        if (page) this.#tell(page, { type: 'resume', connection });
+        return;
+      }
       case TO_SHARD.closed:
         // A Map may lose entries while it is walked.
         for (const ch of this.#pagesByConnection.get(connection)?.keys() ?? [])
@@ -142,6 +191,8 @@ export class Shard {
     replica: ReplicaId,
   ): void {
     const { ch, page, since, epoch, create } = message;
+    const waitMs = this.#pages.get(page) ? 0 : this.#errands.waitMs(page);
+    if (waitMs > 0) return this.#refuseForNow(connection, ch, waitMs);
     let pages = this.#pagesByConnection.get(connection);
     if (!pages) this.#pagesByConnection.set(connection, (pages = new Map()));
     pages.set(ch, page);
@@ -159,7 +210,8 @@ export class Shard {
 
   #frame(connection: number, bytes: Uint8Array, userWaitMs: number): void {
     const message = decodeClientMessage(bytes);
-    if (isMalformed(message)) return this.#sendError(connection, `${message.malformed}`);
+    if (isMalformed(message))
+      return this.#sendMalformed(connection, message.malformed, readRouteHead(bytes)?.ch ?? null);
     if (!('ch' in message)) return;
     const page = this.#pagesByConnection.get(connection)?.get(message.ch);
     // A page that was refused a moment ago: the client has been told.
@@ -179,18 +231,22 @@ export class Shard {
         return this.#tell(page, { type: 'presence', connection, state: message.state });
       case 'sync':
         return this.#tell(page, { type: 'sync', connection, since: message.since });
+      case 'diverged':
+        return this.#tell(page, { type: 'diverged', connection, seq: message.seq, hash: message.hash });
     }
   }
 
-  #sendError(connection: number, reason: string): void {
-    const error = {
-      kind: 'error',
-      code: 'malformed',
-      message: reason,
-      retryAfterMs: null,
-      ch: null,
-    } as const;
-    this.#out.add(FROM_SHARD.send, connection, encodeServerMessage(error));
+  #sendMalformed(connection: number, message: string, ch: number | null): void {
+    const error = { kind: 'error', code: 'malformed', message, retryAfterMs: null, ch } as const;
+    this.#out.send(connection, encodeServerMessage(error));
+  }
+
+  /** The page failed a moment ago and is left alone. */
+  #refuseForNow(connection: number, ch: number, retryAfterMs: number): void {
+    const message = 'the page cannot be loaded; the server’s log says why';
+    const error = { kind: 'error', code: 'unavailable', message, retryAfterMs, ch } as const;
+    this.#out.send(connection, encodeServerMessage(error));
+    this.#out.forget(connection, ch);
   }
 
   #tell(page: PageId, message: PageMessage): void {
@@ -198,98 +254,74 @@ export class Shard {
   }
 
   /** Runs one step of an actor. If an invariant of it broke, it dies alone; its clients come back to a fresh one. */
-  #guard(actor: PageActor | undefined, step: (actor: PageActor) => void): void {
-    if (!actor || actor.isGone) return;
+  #guard<T>(actor: PageActor | undefined, step: (actor: PageActor) => T): T | undefined {
+    if (!actor || actor.isGone) return undefined;
+    const { working } = this.#options;
+    let result: T | undefined;
+    working?.enter(actor.page);
     try {
-      step(actor);
+      result = step(actor);
     } catch (error) {
       const kind = error instanceof AssertionError ? 'a broken invariant' : 'an error';
-      this.#options.log.error({ page: actor.page, error: stackOf(error) }, `${kind} ended a page’s actor; it will be reloaded`);
-      actor.crash();
+      actor.crash(
+        this.#errands.failed(actor.page, error, `${kind} ended a page’s actor; it will be reloaded`),
+      );
     }
-    if (actor.isGone) this.#pages.drop(actor.page);
-  } // prettier-ignore
+    working?.leave();
+    if (actor.isGone) this.#pages.drop(actor);
+    return result;
+  }
 
-  /** Presence of the turn, then everything out, then the next append if the database is free. */
+  /** Presence and volatile changes of the turn, then everything out, then the next append if the database is free. */
   #endTurn(): void {
     for (const page of this.#presenceChanged) {
-      const frame = this.#pages.get(page)?.takePresence();
-      if (frame) this.#out.addPair(FROM_SHARD.publish, 0, this.#topic(page), frame);
+      const frame = this.#guard(this.#pages.get(page), (actor) => actor.takePresence());
+      if (frame) this.#out.publish(page, frame);
     }
     this.#presenceChanged.clear();
-    if (!this.#out.isEmpty) this.#options.emit(this.#out.take());
+    for (const page of this.#untold) this.#guard(this.#pages.get(page), (actor) => actor.tellVolatile());
+    this.#untold.clear();
+    this.#out.flush();
     this.#commits.pump();
   }
 
-  #topic(page: PageId): Uint8Array {
-    let topic = this.#topics.get(page);
-    if (!topic) {
-      // Only a cache of 16-byte forms: emptied when it is large.
-      if (this.#topics.size > 10_000) this.#topics.clear();
-      this.#topics.set(page, (topic = idToBytes(page)));
-    }
-    return topic;
-  }
-
   #world(): ActorWorld {
-    const { clock, limits, epoch, log } = this.#options;
+    const { clock, limits, log, snapshotPolicy = defaultSnapshotPolicy, hashPolicy } = this.#options;
     const out = this.#out;
     return {
       clock,
       limits,
-      epoch,
       log,
+      snapshotPolicy,
+      hashPolicy,
+      unpack: (this.#options.compression ?? threadedCompression).unpackNow,
       counts: this.metrics.actors,
-      send: (connection, frame) => {
-        out.add(FROM_SHARD.send, connection, frame);
-        // Snapshots for a crowd leave in pieces: one batch of all would be copied each time it grows.
-        if (out.length > BATCH_BYTES) this.#options.emit(out.take());
-      },
-      sendBulk: (connection, frame) => out.add(FROM_SHARD.bulk, connection, frame),
-      publish: (page, frame) => out.addPair(FROM_SHARD.publish, 0, this.#topic(page), frame),
-      join: (connection, page) => out.add(FROM_SHARD.join, connection, this.#topic(page)),
-      leave: (connection, page) => out.add(FROM_SHARD.leave, connection, this.#topic(page)),
+      stallMs: this.#options.commitStallMs,
+      backlog: { bytes: 0 },
+      send: (connection, frame) => out.send(connection, frame),
+      sendBulk: (connection, frame) => out.sendBulk(connection, frame),
+      offerBulk: (connection, ch) => out.offerBulk(connection, ch),
+      publish: (page, frame) => out.publish(page, frame),
+      join: (connection, page) => out.join(connection, page),
+      leave: (connection, page) => out.leave(connection, page),
       forget: (connection, ch) => {
         this.#pagesByConnection.get(connection)?.delete(ch);
-        out.add(FROM_SHARD.forget, connection, writeCh(ch));
+        out.forget(connection, ch);
       },
-      load: (page, create) => void this.#load(page, create),
+      load: (page, create) => {
+        this.#nodes.follow(page);
+        void this.#errands.load(this.#pages.get(page)!, create);
+      },
+      tellNodes: (page, frame) => this.#nodes.tell(page, frame),
+      sharePresence: (page, kind, states) => this.#nodes.sharePresence(page, kind, states),
+      watch: (page) => this.#stalls.watch(page),
+      markUntold: (page) => this.#untold.add(page),
       markDirty: (page) => this.#commits.markDirty(page),
-      settle: (page, known) => this.#commits.settle(page, known, this.#pages.get(page)!),
-      saveSnapshot: (page, seq, version, plain, privateState) =>
-        void this.#saveSnapshot(page, seq, version, plain, privateState),
+      settle: (page, epoch, known) => this.#commits.settle(page, epoch, known, this.#pages.get(page)!),
+      saveSnapshot: (page, taken) => void this.#errands.saveSnapshot(this.#pages.get(page)!, taken),
       markPresence: (page) => this.#presenceChanged.add(page),
     };
   }
-
-  async #load(page: PageId, create: PageKind | null): Promise<void> {
-    const started = this.#options.clock.monotonic();
-    let message: PageMessage;
-    try {
-      const loaded = await this.#loader.load(page, create);
-      message = loaded ? { type: 'loaded', page: loaded } : { type: 'absent' };
-    } catch (error) {
-      // The outside world, or a damaged page: unavailable, never empty.
-      this.#options.log.error({ page, error: stackOf(error) }, 'a page cannot be loaded');
-      message = { type: 'load_failed', message: 'the page cannot be loaded just now' };
-    }
-    this.metrics.loadMs(this.#options.clock.monotonic() - started, message.type !== 'load_failed');
-    this.#tell(page, message);
-    this.#endTurn();
-  }
-
-  async #saveSnapshot(page: PageId, seq: Seq, version: number, plain: Uint8Array, privateState: Uint8Array): Promise<void> {
-    try {
-      const snapshot = await this.#loader.save(page, seq, version, plain, privateState);
-      this.metrics.snapshot(snapshot.body.length);
-      this.#tell(page, { type: 'snapshot_saved', snapshot });
-    } catch (error) {
-      // The outside world: the log has everything, the next snapshot covers more.
-      this.#options.log.warn({ page, error: String(error) }, 'a snapshot could not be stored');
-      this.#tell(page, { type: 'snapshot_failed' });
-    }
-    this.#endTurn();
-  } // prettier-ignore
 
   /** Commits what is queued and snapshots dirty pages, as far as `deadlineMs` allows; then lets the store go. */
   async drain(deadlineMs: number): Promise<void> {
@@ -300,14 +332,12 @@ export class Shard {
     for (;;) {
       const actors = [...this.#pages.all()];
       // One that is under way may lack the last changes: then there is another after it.
-      for (const actor of actors) if (actor.queueLength === 0) actor.snapshot(true);
+      for (const actor of actors) this.#guard(actor, () => actor.queueLength === 0 && actor.snapshot(true));
       this.#endTurn();
       if (actors.every((actor) => actor.isQuiet) || clock.monotonic() >= until) break;
       await new Promise<void>((resolve) => clock.after(DRAIN_POLL_MS, resolve));
     }
+    await this.#nodes.close();
     await store.close();
   }
 }
-
-const stackOf = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);

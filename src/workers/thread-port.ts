@@ -7,32 +7,47 @@ import { withTimeout } from '../base/time.ts';
 import type { ShardConfig, ShardPort, ShardPortEvents } from './port.ts';
 
 export type ToThread =
-  { readonly type: 'metrics'; readonly id: number } | { readonly type: 'drain'; readonly deadlineMs: number };
+  | { readonly type: 'metrics'; readonly id: number }
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+  | { readonly type: 'ping' };
 export type FromThread =
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: unknown }
-  | { readonly type: 'drained' }; // prettier-ignore
+  | { readonly type: 'drained' }
+  | { readonly type: 'pong' };
 
 const METRICS_TIMEOUT_MS = 2000;
 const DRAIN_GRACE_MS = 1000;
+/** Beats without an answer after which a thread hangs. Beats, not seconds: a process that was stopped has had none. */
+const HUNG_BEATS = 10;
+/** The first answer takes as long as the start does. */
+const START_BEATS = 30;
 
 export function openThreadShard(config: ShardConfig, events: ShardPortEvents): ShardPort {
-  const worker = new Worker(new URL('./shard-thread.js', import.meta.url), { workerData: config });
+  const worker = new Worker(new URL('./shard-thread.js', import.meta.url), {
+    workerData: config,
+    resourceLimits: { maxOldGenerationSizeMb: config.heapMb },
+  });
   const waiting = new Map<number, (metrics: unknown) => void>();
   let nextId = 0;
   let asked = false;
   let ended = false;
   let error = '';
   let drained: () => void = () => {};
+  let missedBeats = 0;
+  let everAnswered = false;
 
   worker.on('message', (message: Uint8Array | FromThread) => {
     if (message instanceof Uint8Array) events.onBatch(message);
     else if (message.type === 'metrics') {
       waiting.get(message.id)?.(message.metrics);
       waiting.delete(message.id);
+    } else if (message.type === 'pong') {
+      missedBeats = 0;
+      everAnswered = true;
     } else drained();
   });
   worker.on('error', (cause) => {
-    error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    error ||= cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
   });
   worker.on('exit', (code) => {
     ended = true;
@@ -61,7 +76,12 @@ export function openThreadShard(config: ShardConfig, events: ShardPortEvents): S
       await withTimeout(answer, deadlineMs + DRAIN_GRACE_MS, () => new Error('too late')).catch(() => {});
       await worker.terminate();
     },
-    async kill() {
+    beat() {
+      if (missedBeats === 0) worker.postMessage({ type: 'ping' } satisfies ToThread);
+      return ++missedBeats > (everAnswered ? HUNG_BEATS : START_BEATS);
+    },
+    async kill(reason) {
+      error ||= reason;
       await worker.terminate();
     },
   };

@@ -24,6 +24,8 @@ logStoreContract('PostgreSQL', async () => {
   const { url, drop } = await createTestDatabase();
   await prepareDatabase({ url, log: silentLog });
   const pool = new pg.Pool({ connectionString: url, max: 1 });
+  // The database is dropped by force, perhaps before a connection that was let go has ended.
+  pool.on('connect', (client) => void client.on('error', () => {}));
   return {
     // Longer than deadlock_timeout (1 s), so that a deadlock shows as one; and a slow disk is no failure here.
     open: (log = silentLog) => openPostgresLogStore({ url, log, lockTimeoutMs: 4_000 }),
@@ -35,7 +37,7 @@ logStoreContract('PostgreSQL', async () => {
       await pool.query(`update snapshots set body = ${flip} where page_id = $1 and seq = $2`, [page, at]);
     },
     async destroy() {
-      // The store runs a deadlocked append again, so only the server can tell that there was none.
+      // A deadlocked append is run again by its caller, so only the server can tell that there was none.
       const deadlocks = 'select deadlocks::int4 from pg_stat_database where datname = current_database()';
       const { rows } = await pool.query(deadlocks);
       await pool.end();

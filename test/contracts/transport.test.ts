@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { silentLog } from '../../src/base/log.ts';
 import { openTransport } from '../../src/gateway/open-transport.ts';
-import { plainAddress } from '../../src/gateway/transport.ts';
+import { plainAddress } from '../../src/gateway/plain-address.ts';
 import type { TransportHandlers } from '../../src/gateway/transport.ts';
 import { transportContract } from './transport.ts';
 
@@ -17,7 +17,7 @@ describe('openTransport', () => {
   const handlers = {} as TransportHandlers<string>;
   const missing = (): Promise<never> => Promise.reject(new Error('no build for this platform.'));
 
-  it('takes uws when it loads, falls back once and aloud when not, and fails by name when told to insist', async () => {
+  it('G39 takes uws when it loads, falls back once and aloud when not, and fails by name when told to insist', async () => {
     const lines: string[] = [];
     const log = {
       ...silentLog,
@@ -35,7 +35,7 @@ describe('openTransport', () => {
 });
 
 describe('plainAddress', () => {
-  it('spells each address in one way', () => {
+  it('G37 spells each address in one way', () => {
     expect(plainAddress('127.0.0.1')).toBe('127.0.0.1');
     expect(plainAddress('::ffff:10.1.2.3')).toBe('10.1.2.3');
     expect(plainAddress('0000:0000:0000:0000:0000:ffff:0a01:0203')).toBe('10.1.2.3');

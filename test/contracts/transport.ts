@@ -142,7 +142,7 @@ export function transportContract(name: string, make: Make): void {
 }
 
 function messages(rig: () => Promise<Rig>): void {
-  it('echoes binary messages and tells text from binary', async () => {
+  it('G30 echoes binary messages and tells text from binary', async () => {
     const server = await rig();
     server.on.message = (socket, bytes) => socket.send(bytes);
     const client = await server.connect('/doc');
@@ -151,11 +151,10 @@ function messages(rig: () => Promise<Rig>): void {
     await until('echoes', () => client.received.length === 2);
     expect(client.received).toEqual(['one', 'two']);
     expect(server.events).toEqual(['open /doc', 'message binary 3', 'message text 3']);
-    expect(server.sockets[0]?.address).toBe('127.0.0.1');
     expect(server.sockets[0]?.id).toBeGreaterThan(0);
   });
 
-  it('lets the caller reuse the bytes after send and publish', async () => {
+  it('G30 lets the caller reuse the bytes after send and publish', async () => {
     const server = await rig();
     const client = await server.connect();
     const bytes = new Uint8Array(80_000).fill(97);
@@ -167,7 +166,7 @@ function messages(rig: () => Promise<Rig>): void {
     expect(client.received.every((frame) => /^a+$/.test(frame))).toBe(true);
   });
 
-  it('keeps the process and the other sockets when a handler throws', async () => {
+  it('G32 keeps the process and the other sockets when a handler throws', async () => {
     const server = await rig();
     const other = await server.connect();
     const client = await server.connect();
@@ -186,7 +185,7 @@ function order(rig: () => Promise<Rig>): void {
     ['small', ''],
     ['large', '.'.repeat(20_000)],
   ] as const) {
-    it(`keeps the order of send, publish, join and leave within a turn (${size} frames)`, async () => {
+    it(`G31 keeps the order of send, publish, join and leave within a turn (${size} frames)`, async () => {
       const server = await rig();
       const [first, second] = [await server.connect(), await server.connect()];
       const [a, b] = server.sockets;
@@ -221,7 +220,7 @@ function order(rig: () => Promise<Rig>): void {
     });
   }
 
-  it('keeps the order inside cork, in a message callback, and leaves with an end inside cork', async () => {
+  it('G31 keeps the order inside cork, in a message callback, and leaves with an end inside cork', async () => {
     const server = await rig();
     server.on.message = (socket) => {
       socket.join('t');
@@ -247,7 +246,7 @@ function order(rig: () => Promise<Rig>): void {
     expect(client.received.at(-1)).toBe('6');
   });
 
-  it('publishes to every member and to nobody else', async () => {
+  it('G31 publishes to every member and to nobody else', async () => {
     const server = await rig();
     const clients = await Promise.all(Array.from({ length: 20 }, () => server.connect()));
     server.sockets.forEach((socket, index) => socket.join(index % 2 ? 'odd' : 'even'));
@@ -265,7 +264,7 @@ function order(rig: () => Promise<Rig>): void {
 }
 
 function closing(rig: () => Promise<Rig>): void {
-  it('reports the peer’s close code, 1005 for none, 1006 for a vanished peer', async () => {
+  it('G33 reports the peer’s close code, 1005 for none, 1006 for a vanished peer', async () => {
     const server = await rig();
     (await server.connect()).ws.close(4123, 'done');
     await until('4123', () => server.events.includes('close 4123'));
@@ -275,7 +274,7 @@ function closing(rig: () => Promise<Rig>): void {
     await until('1006', () => server.events.includes('close 1006'));
   });
 
-  it('reports end and terminate before they return, once, and nothing afterwards', async () => {
+  it('G33 reports end and terminate before they return, once, and nothing afterwards', async () => {
     const server = await rig();
     const [first, second] = [await server.connect(), await server.connect()];
     const [a, b] = server.sockets;
@@ -301,7 +300,7 @@ function closing(rig: () => Promise<Rig>): void {
     expect(server.events.filter((event) => event.startsWith('close'))).toHaveLength(2);
   });
 
-  it('takes a message at the limit and closes a larger one with 1009', async () => {
+  it('G34 takes a message at the limit and closes a larger one with 1009', async () => {
     const server = await rig();
     const client = await server.connect();
     client.ws.send(new Uint8Array(limits.messageBytesMax));
@@ -319,7 +318,7 @@ function closing(rig: () => Promise<Rig>): void {
 function pressure(rig: () => Promise<Rig>): void {
   const frame = new Uint8Array(50_000);
 
-  it('queues, then drops and says so, and drains when the client reads again', async () => {
+  it('G35 queues, then drops and says so, and drains when the client reads again', async () => {
     const server = await rig();
     let [drains, dropped] = [0, 0];
     server.on.drain = () => drains++;
@@ -346,8 +345,32 @@ function pressure(rig: () => Promise<Rig>): void {
     await until('again', () => client.received.at(-1) === 'again');
   });
 
+  it('G91 tells of a dropped frame before the next is published, so that who leaves there has no gap', async () => {
+    const server = await rig();
+    const slow = await server.connect();
+    const fast = await server.connect();
+    server.on.dropped = (socket) => socket.leave('t');
+    server.sockets.forEach((socket) => socket.join('t'));
+    slow.ws.pause();
+    let published = 0;
+    for (; published < 1_000; published++) {
+      if (published % 10 === 9) await until('the fast one', () => fast.received.length === published);
+      // Of many sizes: small ones go through where a large one did not.
+      const bytes = new Uint8Array(published % 3 === 0 ? 100 : 50_000).fill(32);
+      bytes.set(text(String(published)));
+      server.transport.publish('t', bytes);
+    }
+    slow.ws.resume();
+    await until('it has read', () => server.sockets[0]?.bufferedBytes() === 0);
+    server.sockets[0]?.send(text('end'));
+    await until('the end', () => slow.received.at(-1) === 'end' && fast.received.length === published);
+    const numbers = slow.received.slice(0, -1).map((one) => Number(one.trim()));
+    expect(numbers).toEqual(numbers.map((_, i) => i));
+    expect(numbers.length).toBeLessThan(published);
+  }, 60_000);
+
   for (const bytes of [1_000, 50_000]) {
-    it(`reports a slow member of a topic once per turn, who may be closed there (${bytes} bytes)`, async () => {
+    it(`G35 reports a slow member of a topic once per turn, who may be closed there (${bytes} bytes)`, async () => {
       const server = await rig();
       const slow = await server.connect();
       const fast = await server.connect();
@@ -375,7 +398,7 @@ function pressure(rig: () => Promise<Rig>): void {
 }
 
 function requests(rig: () => Promise<Rig>): void {
-  it('answers GET and HEAD, later too, and nothing else', async () => {
+  it('G36 answers GET and HEAD, later too, and nothing else', async () => {
     const server = await rig();
     const url = `http://127.0.0.1:${server.port}/healthz?x=1`;
     server.on.http = async (path) => {
@@ -401,7 +424,7 @@ function requests(rig: () => Promise<Rig>): void {
     expect((await fetch(url)).status).toBe(503);
   });
 
-  it('shows path, query, headers and address to upgrade, and answers an offered subprotocol', async () => {
+  it('G37 shows path, query, headers and address to upgrade, and answers an offered subprotocol', async () => {
     const server = await rig();
     const client = await server.connect('/doc?token=a%20b', ['one', 'two'], { 'X-Agent': 'me' });
     expect(client.ws.protocol).toBe('two');
@@ -411,7 +434,22 @@ function requests(rig: () => Promise<Rig>): void {
     expect((await server.connect('/')).ws.protocol).toBe('');
   });
 
-  it('refuses an upgrade with the status and body of the handler, or 500 when it throws', async () => {
+  it('G121 reads a header of several lines as one list, the way they came', async () => {
+    const server = await rig();
+    const seen: string[] = [];
+    server.on.upgrade = (request) => {
+      seen.push(request.header('x-forwarded-for'), request.header('host'), request.header('x-none'));
+      return { accept: false, status: 403, body: '' };
+    };
+    const lines =
+      'Host: x\r\nX-Forwarded-For: 1.2.3.4\r\nX-Other: 1\r\nx-forwarded-for: 5.6.7.8, 9.9.9.9\r\n';
+    await (
+      await raw(server.port, head('/').replace('Host: x\r\n', lines))
+    ).ended;
+    expect(seen).toEqual(['1.2.3.4, 5.6.7.8, 9.9.9.9', 'x', '']);
+  });
+
+  it('G37 refuses an upgrade with the status and body of the handler, or 500 when it throws', async () => {
     const server = await rig();
     await expect(server.connect('/refuse')).rejects.toThrow('403');
     const refused = await raw(server.port, head('/refuse'));
@@ -423,7 +461,7 @@ function requests(rig: () => Promise<Rig>): void {
     expect(server.events).toEqual([]);
   });
 
-  it('survives garbage', async () => {
+  it('G32 survives garbage', async () => {
     const server = await rig();
     for (const bytes of [
       '\u0000\u0001\u0002\u0003\r\n\r\n',
@@ -450,7 +488,7 @@ function lifetime(rig: () => Promise<Rig>, make: Make): void {
     http: async (path) => page(path),
   };
 
-  it('refuses a taken port by name and can be closed after it', async () => {
+  it('G38 refuses a taken port by name and can be closed after it', async () => {
     const server = await rig();
     const second = await make(limits, idle);
     const failure = second.listen('127.0.0.1', server.port);
@@ -459,7 +497,7 @@ function lifetime(rig: () => Promise<Rig>, make: Make): void {
     await second.close();
   });
 
-  it('stopListening refuses new sockets and keeps the open ones', async () => {
+  it('G38 stopListening refuses new sockets and keeps the open ones', async () => {
     const server = await rig();
     server.on.message = (socket, bytes) => socket.send(bytes);
     const client = await server.connect();
@@ -470,7 +508,7 @@ function lifetime(rig: () => Promise<Rig>, make: Make): void {
     await until('an echo', () => client.received.length === 1);
   });
 
-  it('close ends every socket, and a second close is harmless', async () => {
+  it('G38 close ends every socket, and a second close is harmless', async () => {
     const server = await rig();
     const clients = [await server.connect(), await server.connect()];
     const halfway = await raw(server.port, 'GET / HTTP/1.1\r\n');
@@ -482,7 +520,7 @@ function lifetime(rig: () => Promise<Rig>, make: Make): void {
     await server.transport.close();
   });
 
-  it('listens on a fixed port again right after a close that cut sockets', async () => {
+  it('G38 listens on a fixed port again right after a close that cut sockets', async () => {
     // Not a port that 0 gave: such a listener lets its closed connections block the port for a minute (uWS).
     let port = 20_000 + (process.pid % 10_000);
     const accepting: TransportHandlers<string> = {

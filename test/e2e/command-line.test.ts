@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
-const COMMANDS = ['start', 'token', 'import', 'export', 'cat', 'watch'];
+const COMMANDS = ['start', 'token', 'import', 'export', 'cat', 'watch', 'verify', 'rebuild'];
 
 describe('help', () => {
   test('--help lists every command; --version is the package’s', async () => {
@@ -62,6 +62,10 @@ describe('wrong usage is exit code 2', () => {
     [['export', page, '--format', 'pdf']],
     [['import']],
     [['watch']],
+    [['verify']],
+    [['verify', page, '--all']],
+    [['verify', 'no-uuid']],
+    [['rebuild']],
   ])('octavo %j', async (args) => {
     const { code, stdout, stderr } = await octavo(args, { DATA_DIR: dataDir });
     expect(code).toBe(2);

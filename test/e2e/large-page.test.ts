@@ -39,7 +39,7 @@ async function untilEvicted(): Promise<void> {
   );
 }
 
-test('a page of 10,000 blocks opens warm and cold', async () => {
+test('A3 A6 a page of 10,000 blocks opens warm and cold', async () => {
   const writer = connect({ url: server.url, token: await testToken('writer') });
   let n = 0;
   const id = await write(writer, 10_000, () => `paragraph number ${n++}`);
@@ -57,7 +57,7 @@ test('a page of 10,000 blocks opens warm and cold', async () => {
   await writer.close();
 });
 
-test('a page larger than a socket may hold unread opens all the same', async () => {
+test('G20 a page larger than a socket may hold unread opens all the same', async () => {
   const writer = connect({ url: server.url, token: await testToken('writer') });
   // Random hex packs to half its length: some 10 MiB of snapshot in the end.
   const text = () => Buffer.from(systemRandom.bytes(4096)).toString('base64');

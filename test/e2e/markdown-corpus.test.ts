@@ -2,7 +2,7 @@
  * Real documents: every Markdown file under node_modules is imported to a page, read by a second client, exported, and
  * imported again to an equal page (block ids aside), with the whole server between.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemRandom } from '../../src/base/random.ts';
@@ -14,6 +14,9 @@ import { markdownToText } from '../../src/markdown/markdown-to-text.ts';
 import { newId, type PageId } from '../../src/protocol/ids.ts';
 import { withoutIds } from '../support/compare.ts';
 import { startServer, testToken, type TestServer } from '../support/server.ts';
+
+/** All of them; else small ones, some. */
+const LONG = process.env['OCTAVO_TEST_LONG'] !== undefined;
 
 let server: TestServer;
 let writer: Client;
@@ -50,11 +53,14 @@ async function importAndRead(blocks: BlockJson[]): Promise<BlockJson> {
 
 const words = (text: string) => new Set(text.match(/[\p{L}\p{N}]+/gu));
 
-test('every Markdown file under node_modules comes back as it was read', async () => {
+test('Markdown files under node_modules come back as they were read', async () => {
   const files = readdirSync('node_modules', { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.(md|markdown)$/i.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name));
-  expect(files.length).toBeGreaterThan(100);
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+    .filter((file) => LONG || statSync(file).size <= 8192)
+    .filter((_, i) => LONG || i % 4 === 0);
+  expect(files.length).toBeGreaterThan(LONG ? 100 : 10);
   for (const file of files) {
     const markdown = readFileSync(file, 'utf8');
     const first = await importAndRead(markdownToBlocks(markdown));

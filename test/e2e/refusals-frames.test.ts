@@ -44,7 +44,7 @@ describe('frames', () => {
     ['100,000 nested arrays', nested(100_000)],
   ]; // prettier-ignore
 
-  test.each(garbage)('%s is malformed, and the socket lives', async (_, bytes) => {
+  test.each(garbage)('G9 %s is malformed, and the socket lives', async (_, bytes) => {
     const { page } = await makePage(server);
     const client = await editor();
     await client.subscribe(1, page);
@@ -56,7 +56,26 @@ describe('frames', () => {
     await client.close();
   });
 
-  test('a text frame is malformed', async () => {
+  test('G9 the answer names the ch where that could be read, else none', async () => {
+    const { page } = await makePage(server);
+    const client = await editor();
+    await client.subscribe(7, page);
+    const bad = [
+      new MsgpackWriter().array(2).int(4).int(8),
+      new MsgpackWriter().array(3).int(6).int(7).int(1),
+      new MsgpackWriter().array(3).int(8).int(7).str(''),
+      new MsgpackWriter().array(2).int(2).int(7),
+      new MsgpackWriter().array(3).int(8).str('').int(7),
+    ];
+    for (const frame of bad) client.sendBytes(frame.take());
+    const answers: string[] = [];
+    for (const _ of bad) answers.push(await client.next('error').then(({ code, ch }) => `${code} ${ch}`));
+    // The gateway's own answers overtake those of the page.
+    expect(answers.sort()).toEqual([7, 7, 8, null, null].map((ch) => `malformed ${ch}`));
+    await client.close();
+  });
+
+  test('G9 a text frame is malformed', async () => {
     const client = await editor();
     client.sendText('hello');
     expect(await client.next('error')).toMatchObject({ code: 'malformed', ch: null });
@@ -64,7 +83,7 @@ describe('frames', () => {
     await client.close();
   });
 
-  test('a frame too large closes its socket with 1009; the others live', async () => {
+  test('G10 a frame too large closes its socket with 1009; the others live', async () => {
     const { page } = await makePage(server);
     const [client, other] = [await editor(), await editor('bob')];
     await client.subscribe(1, page);
@@ -76,7 +95,7 @@ describe('frames', () => {
     await serves(server);
   });
 
-  test('elements after the known ones are ignored', async () => {
+  test('W3 elements after the known ones are ignored', async () => {
     const client = await editor();
     client.sendBytes(
       new MsgpackWriter()
@@ -93,7 +112,7 @@ describe('frames', () => {
 });
 
 describe('HELLO', () => {
-  test('is needed before a page', async () => {
+  test('G11 is needed before a page', async () => {
     const client = await open(server.url, { token: await testToken('ann') });
     client.ask(1, newPage(), { create: 'blocks' });
     expect(await client.next('error')).toMatchObject({ code: 'malformed', ch: 1 });
@@ -104,7 +123,7 @@ describe('HELLO', () => {
     await client.close();
   });
 
-  test('is said once', async () => {
+  test('G11 is said once', async () => {
     const { page } = await makePage(server);
     const client = await editor();
     client.send({ kind: 'hello', version: 1, replica: newReplica(), clientName: 'again' });
@@ -115,7 +134,7 @@ describe('HELLO', () => {
     await client.close();
   });
 
-  test('of another version ends the socket, not to come back', async () => {
+  test('G11 of another version ends the socket, not to come back', async () => {
     const client = await open(server.url, { token: await testToken('ann') });
     client.send({ kind: 'hello', version: 2, replica: client.replica, clientName: '' });
     expect(await client.next('error')).toMatchObject({ code: 'unsupported' });
@@ -124,7 +143,7 @@ describe('HELLO', () => {
 });
 
 describe('pages and ch', () => {
-  test('a frame for a page that is not open', async () => {
+  test('G12 a frame for a page that is not open', async () => {
     const { page } = await makePage(server);
     const client = await editor();
     for (const message of [
@@ -141,7 +160,7 @@ describe('pages and ch', () => {
     expect(await headOf(server, page)).toBe(1);
   });
 
-  test('a page is open once on a socket, and a ch is never used again', async () => {
+  test('G12 a page is open once on a socket, and a ch is never used again', async () => {
     const [one, two] = [await makePage(server), await makePage(server)];
     const client = await editor();
     await client.subscribe(5, one.page);
@@ -160,7 +179,7 @@ describe('pages and ch', () => {
     await client.close();
   });
 
-  test('after UNSUBSCRIBE no frame of the page arrives', async () => {
+  test('G12 after UNSUBSCRIBE only what was under way arrives', async () => {
     const { page } = await makePage(server);
     const [client, writer] = [await editor(), await editor('bob')];
     await client.subscribe(1, page);
@@ -174,7 +193,7 @@ describe('pages and ch', () => {
     await Promise.all([client.close(), writer.close()]);
   });
 
-  test('an unknown page, and one asked for after it was refused', async () => {
+  test('A4 an unknown page, and one asked for after it was refused', async () => {
     const page = newPage();
     const client = await editor();
     client.ask(1, page);
@@ -186,7 +205,7 @@ describe('pages and ch', () => {
     await client.close();
   });
 
-  test('models: another one for a page that exists, and one that there is not', async () => {
+  test('A4 models: another one for a page that exists, and one that there is not', async () => {
     const { page } = await makePage(server);
     const client = await editor();
     client.ask(1, page, { create: 'ydoc' });
@@ -198,7 +217,7 @@ describe('pages and ch', () => {
     await client.close();
   });
 
-  test('a position past the head, or of another epoch, gets the page anew', async () => {
+  test('A6 A7 a position past the head, or of another epoch, gets the page anew', async () => {
     const { page } = await makePage(server);
     const client = await editor();
     client.ask(1, page, { since: 1000 as never });
@@ -211,7 +230,7 @@ describe('pages and ch', () => {
     await client.close();
   });
 
-  test('pages open on one socket are bounded', async () => {
+  test('G13 pages open on one socket are bounded', async () => {
     const client = await editor();
     const page = newPage();
     for (let ch = 1; ch <= 100; ch++) client.ask(ch, newPage(), { create: 'blocks' });

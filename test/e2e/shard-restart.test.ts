@@ -24,9 +24,9 @@ import { ShardPool } from '../../src/workers/shard-pool.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
-test('a shard that dies comes back with all that was committed', async () => {
+test('G19 a shard that dies comes back with all that was committed', async () => {
   const database = await createTestDatabase();
-  const epoch = await prepareDatabase({ url: database.url, log: silentLog });
+  await prepareDatabase({ url: database.url, log: silentLog });
   const heads: number[] = [];
   let published = 0;
   const lost: ShardIndex[] = [];
@@ -36,7 +36,7 @@ test('a shard that dies comes back with all that was committed', async () => {
       clock: systemClock,
       random: systemRandom,
       log: silentLog,
-      config: { databaseUrl: database.url, epoch, limits: defaultLimits, evictIdleMs: 60_000, memoryBytesMax: 1 << 26, logLevel: 'silent' },
+      config: { databaseUrl: database.url, limits: defaultLimits, evictIdleMs: 60_000, memoryBytesMax: 1 << 26, heapMb: 256, commitStallMs: 100, headPollMs: 500, redis: null, logLevel: 'silent' },
     },
     {
       record(type, _connection, bytes) {

@@ -62,6 +62,11 @@ describe('what stops a start', () => {
   const wrong: readonly [Record<string, string>, RegExp][] = [
     [{ SYNC_PORT: 'http' }, /SYNC_PORT=http: expected a whole number from 0 to 65535/],
     [{ SHARDS: '1.5' }, /SHARDS=1.5: expected a whole number/],
+    [
+      { ALLOWED_ORIGINS: 'https://a.example, b.example' },
+      /ALLOWED_ORIGINS: “b\.example” is no origin like https/,
+    ],
+    [{ TRUSTED_PROXIES: '::1, 10.0.0.0/40' }, /TRUSTED_PROXIES: “10\.0\.0\.0\/40” is no address like/],
     [{ TRANSPORT: 'tcp' }, /TRANSPORT=tcp: expected one of auto, uws, ws/],
     [{ JWT_SECRET: 'short' }, /JWT_SECRET is shorter than 32 bytes/],
     [{ JWT_SECRET: TEST_SECRET, JWKS_URL: 'https://x.test/jwks' }, /JWT_SECRET and JWKS_URL are set/],
@@ -78,10 +83,10 @@ describe('what stops a start', () => {
     expect(stderr).not.toContain('pass-word');
   });
 
-  test('every variable of the table names itself', () => {
+  test('W14 every variable of the table names itself', () => {
     const wrongValues: Record<string, string> = {
       SYNC_PORT: '65536', SHARDS: '-1', DATABASE_URL: 'x', JWT_SECRET: 'x', JWKS_URL: 'x', TRANSPORT: 'x',
-      LOG_LEVEL: 'loud', EVICT_IDLE_MS: '1e99', MEMORY_MB_PER_SHARD: '1', HOST: '::',
+      LOG_LEVEL: 'loud', EVICT_IDLE_MS: '1e99', MEMORY_MB_PER_SHARD: '1', HOST: '::', TRUSTED_PROXIES: 'x',
     }; // prettier-ignore
     for (const { env } of Object.values(LIMIT_TABLE)) wrongValues[env] = '0';
     for (const [name, value] of Object.entries(wrongValues)) {
@@ -90,7 +95,7 @@ describe('what stops a start', () => {
     }
   });
 
-  test('a port in use', async () => {
+  test('G38 a port in use', async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
     const { port } = holder.address() as AddressInfo;
@@ -100,7 +105,7 @@ describe('what stops a start', () => {
     await new Promise((resolve) => holder.close(resolve));
   });
 
-  test('a database that does not answer, does not exist, or does not let us in: named, without the password', async () => {
+  test('S27 a database that does not answer, does not exist, or does not let us in: named, without the password', async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
     const { port } = holder.address() as AddressInfo;
@@ -132,7 +137,7 @@ describe('ways to run', () => {
     ['no shard threads', { SHARDS: '0' }, 1],
     ['two shard threads', { SHARDS: '2' }, 2],
   ];
-  test.each(modes)('%s: pages live, restart, and are counted', async (_, env, shards) => {
+  test.each(modes)('G22 %s: pages live, restart, and are counted', async (_, env, shards) => {
     const server = await run({ env });
     const made = await Promise.all(Array.from({ length: 6 }, () => makePage(server)));
     const client = await enter(server.url, await testToken('ann'));
@@ -153,7 +158,7 @@ describe('ways to run', () => {
     for (const { page } of made) expect(await headOf(server, page)).toBe(1);
   });
 
-  test('the embedded PostgreSQL: started with the server, stopped with it, and its pages stay', async () => {
+  test('S28 the embedded PostgreSQL: started with the server, stopped with it, and its pages stay', async () => {
     const server = await run({ embedded: true });
     const { page } = await makePage(server);
     expect((await fetch(`${server.http}/readyz`)).status).toBe(200);
@@ -163,7 +168,7 @@ describe('ways to run', () => {
     expect(await headOf(server, page)).toBe(1);
   });
 
-  test('two servers that start at once on one empty database', async () => {
+  test('S26 two servers that start at once on one empty database', async () => {
     const servers = await Promise.all([1, 2].map(() => run({ env: { DATABASE_URL: database.url } })));
     const [one, two] = servers as [TestServer, TestServer];
     await serves(one);
@@ -188,7 +193,7 @@ describe('ways to run', () => {
 });
 
 describe('health', () => {
-  test('/healthz lives, /readyz follows the database, other paths are 404', async () => {
+  test('G22 /healthz lives, /readyz follows the database, other paths are 404', async () => {
     const server = await run();
     const status = async (path: string) => (await fetch(`${server.http}${path}`)).status;
     expect(await status('/healthz')).toBe(200);

@@ -45,7 +45,7 @@ function generateTrace(random: Random, keystrokes: number): Trace {
   return { endContent: text, txns };
 }
 
-test('a typing trace gives its end on a second client and after a restart', async () => {
+test('C4 K2 a typing trace gives its end on a second client and after a restart', async () => {
   const trace = loadTrace();
   const server = await startServer();
   try {

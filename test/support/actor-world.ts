@@ -2,24 +2,25 @@
  * A world for one page actor in which nothing happens by itself: every effect is noted, in order and readable, and the
  * test answers for the database. Time stands still unless the test moves it.
  */
+import { threadedCompression } from '../../src/actors/compression.ts';
 import { PageActor } from '../../src/actors/page-actor.ts';
+import { defaultSnapshotPolicy } from '../../src/actors/snapshot-policy.ts';
 import type { ActorWorld, LoadedPage, PageMessage, SubscribeRequest } from '../../src/actors/world.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { BlocksModel } from '../../src/document/blocks-model.ts';
 import { encodeOps, type OpDraft } from '../../src/document/ops.ts';
 import type { LogEntry, StoredChange } from '../../src/persistence/log-store.ts';
 import { decodeServerMessage, isMalformed } from '../../src/protocol/decode.ts';
-import { type EpochId, type ReplicaId, seq, type UserId } from '../../src/protocol/ids.ts';
+import { type ReplicaId, seq, type UserId } from '../../src/protocol/ids.ts';
 import { defaultLimits, type Limits } from '../../src/protocol/limits.ts';
 import type { Role, ServerMessage } from '../../src/protocol/messages.ts';
-import { blockId, PAGE, replicaId, ROOT, userId, uuid } from './pages.ts';
-
-export const EPOCH = uuid<EpochId>(1, 9);
+import { blockId, EPOCH, PAGE, replicaId, ROOT, userId } from './pages.ts';
+import { silentCounts } from './silent-counts.ts';
 
 export type Effect =
   | { effect: 'send'; to: number; message: ServerMessage }
   | { effect: 'publish'; message: ServerMessage }
-  | { effect: 'join' | 'leave'; connection: number }
+  | { effect: 'join' | 'leave' | 'offer'; connection: number }
   | { effect: 'forget'; connection: number; ch: number }
   | { effect: 'load'; create: string | null }
   | { effect: 'dirty' }
@@ -34,11 +35,20 @@ const messageOf = (frame: Uint8Array): ServerMessage => {
 
 export class ActorBench {
   readonly actor: PageActor;
+  readonly backlog = { bytes: 0 };
   now = 1_000_000;
+  /** What other nodes were told of presence: `change ann bob`. */
+  readonly shared: string[] = [];
   #effects: Effect[] = [];
 
-  constructor(limits: Partial<Limits> = {}) {
+  readonly #stallMs: number;
+  #untold = false;
+  #forNodes: ServerMessage[] = [];
+
+  constructor(limits: Partial<Limits> = {}, stallMs = 100) {
+    this.#stallMs = stallMs;
     this.actor = new PageActor(PAGE, this.#world({ ...defaultLimits, ...limits }));
+    this.actor.start();
   }
 
   #world(limits: Limits): ActorWorld {
@@ -47,26 +57,37 @@ export class ActorBench {
     return {
       clock: { now, monotonic: now, after: () => ({ cancel: nothing }) },
       limits,
-      epoch: EPOCH,
       log: silentLog,
-      counts: { change: nothing, committed: nothing, commitMs: nothing, notice: nothing, join: nothing },
+      snapshotPolicy: defaultSnapshotPolicy,
+      unpack: threadedCompression.unpackNow,
+      counts: silentCounts,
       send: (to, frame) => note({ effect: 'send', to, message: messageOf(frame) }),
       sendBulk: (to, frame) => note({ effect: 'send', to, message: messageOf(frame) }),
+      offerBulk: (connection) => note({ effect: 'offer', connection }),
       publish: (_page, frame) => note({ effect: 'publish', message: messageOf(frame) }),
       join: (connection) => note({ effect: 'join', connection }),
       leave: (connection) => note({ effect: 'leave', connection }),
       forget: (connection, ch) => note({ effect: 'forget', connection, ch }),
       load: (_page, create) => note({ effect: 'load', create }),
       markDirty: () => note({ effect: 'dirty' }),
-      settle: (_page, known) => note({ effect: 'settle', known }),
-      saveSnapshot: (_page, at, _version, plain, own) =>
+      settle: (_page, _epoch, known) => note({ effect: 'settle', known }),
+      saveSnapshot: (_page, { seq: at, plain, private: own }) =>
         note({ effect: 'save', seq: at, plain, private: own }),
+      stallMs: this.#stallMs,
+      backlog: this.backlog,
+      tellNodes: (_page, frame) => void this.#forNodes.push(messageOf(frame)),
+      sharePresence: (_page, kind, states) =>
+        void (states.length > 0 && this.shared.push(`${kind} ${states.map(({ user }) => user).join(' ')}`)),
+      watch: nothing,
+      markUntold: () => void (this.#untold = true),
       markPresence: nothing,
     };
   }
 
-  /** What happened since the last call. */
+  /** What happened since the last call, as a turn of its own. What went to other nodes is apart, in `forNodes`. */
   take(): Effect[] {
+    if (this.#untold) this.actor.tellVolatile();
+    this.#untold = false;
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -75,6 +96,13 @@ export class ActorBench {
   /** The same in words: `send 1 ack n=2 seq=5`. */
   story(): string[] {
     return this.take().map(describe);
+  }
+
+  /** What went to other nodes since the last call. */
+  forNodes(): string[] {
+    const messages = this.#forNodes;
+    this.#forNodes = [];
+    return messages.map(describeMessage);
   }
 
   /** Sends a message and tells what came of it. */
@@ -88,6 +116,7 @@ export class ActorBench {
     const own = { latestMs: 0, replicas: new Map(), model: new Uint8Array() };
     const page = {
       kind: 'blocks',
+      epoch: EPOCH,
       closed: false,
       model,
       private: own,
@@ -110,6 +139,11 @@ export class ActorBench {
     return this.tell({ type: 'change', connection, n, hlc: { ms, counter: 0 }, ops, replica, userWaitMs: 0 });
   } // prettier-ignore
 
+  /** The reader has room for a window. */
+  pull(connection: number): string[] {
+    return this.tell({ type: 'pull', connection });
+  }
+
   /** What the actor hands to the database, in words: `after 3: 1.1 1.2`. */
   batch(): string | undefined {
     const batch = this.actor.takeBatch();
@@ -130,6 +164,7 @@ function describe(effect: Effect): string {
       return `forget ${effect.connection}/${effect.ch}`;
     case 'join':
     case 'leave':
+    case 'offer':
       return `${effect.effect} ${effect.connection}`;
     case 'load':
       return `load${effect.create ? ` or create ${effect.create}` : ''}`;
@@ -150,6 +185,8 @@ function describeMessage(message: ServerMessage): string {
       return `snapshot seq=${message.seq} part=${message.part + 1}/${message.parts}`;
     case 'changes':
       return `changes ${message.firstSeq}: ${message.changes.map(nameOf).join(' ')}`;
+    case 'committed':
+      return `committed ${message.firstSeq}: ${message.changes.map(nameOf).join(' ')}`;
     case 'ack':
       return `ack n=${message.n} seq=${message.seq}`;
     case 'reject':

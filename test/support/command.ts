@@ -11,8 +11,8 @@ export interface CommandResult {
 }
 
 /** `env` is all that the command sees, PATH apart. After `timeoutMs` it is killed. */
-export async function octavo(args: readonly string[], env: Record<string, string> = {}, timeoutMs = 30_000): Promise<CommandResult> {
-  const child = spawn(process.execPath, ['dist/cli/octavo.js', ...args], {
+export async function octavo(args: readonly string[], env: Record<string, string> = {}, timeoutMs = 30_000, cli = 'dist/cli/octavo.js'): Promise<CommandResult> {
+  const child = spawn(process.execPath, [cli, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,39 +1,23 @@
 /**
- * A TCP proxy whose connections can be cut without a word, as a train in a tunnel does.
+ * A TCP proxy whose connections can be cut without a word, as a train in a tunnel does, or frozen, as by a stopped peer.
  */
-import { createServer, connect as connectTcp, type Socket } from 'node:net';
+import { Link } from '../../src/chaos/link.ts';
 
 export interface CutProxy {
   readonly port: number;
   /** Resets every connection through it. */
   cut(): void;
+  /** The connections of now stay open, and nothing passes any more; new ones are not concerned. */
+  freeze(): void;
   close(): Promise<void>;
 }
 
 export async function openCutProxy(targetPort: number): Promise<CutProxy> {
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const target = connectTcp(targetPort, '127.0.0.1');
-    for (const [from, to] of [[client, target], [target, client]] as const) {
-      sockets.add(from);
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-      from.pipe(to);
-    }
-  }); // prettier-ignore
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
-  };
+  const link = await Link.open(() => [targetPort]);
   return {
-    port: (server.address() as { port: number }).port,
-    cut,
-    async close() {
-      cut();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    port: link.port,
+    cut: () => link.reset(),
+    freeze: () => link.mute(),
+    close: () => link.close(),
   };
 }

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import type { Stamp } from '../../src/document/hlc.ts';
+import { MemoryDatabase } from '../../src/persistence/memory-log-store.ts';
 import type { BlockId, PageId, ReplicaId, UserId } from '../../src/protocol/ids.ts';
 
 fc.configureGlobal({ seed: 20_250_601 });
@@ -15,6 +16,8 @@ export function uuid<T extends string>(n: number, kind = 0): T {
 }
 
 export const PAGE = uuid<PageId>(0);
+/** The first of every database in memory. */
+export const { epoch: EPOCH } = new MemoryDatabase();
 export const ROOT = PAGE as string as BlockId;
 export const blockId = (n: number): BlockId => uuid<BlockId>(n, 1);
 export const replicaId = (n: number): ReplicaId => uuid<ReplicaId>(n, 2);

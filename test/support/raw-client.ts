@@ -18,7 +18,7 @@ import {
   type ReplicaId,
   type Seq,
 } from '../../src/protocol/ids.ts';
-import { type ClientMessage, type ServerMessage, SUBPROTOCOL, type WireStamp } from '../../src/protocol/messages.ts'; // prettier-ignore
+import { type ClientMessage, type ServerMessage, SUBPROTOCOL, type WireName, type WireStamp } from '../../src/protocol/messages.ts'; // prettier-ignore
 
 type Kind = ServerMessage['kind'];
 type Of<K extends Kind> = Extract<ServerMessage, { kind: K }>;
@@ -36,6 +36,8 @@ export interface OpenOptions {
   readonly replica?: ReplicaId;
   /** The local address to come from: loopback has many. */
   readonly localAddress?: string;
+  /** What a proxy would say of where it comes from. */
+  readonly forwardedFor?: string;
 }
 
 export interface ChangeOptions {
@@ -93,6 +95,15 @@ export class RawClient {
 
   sendText(text: string): void {
     this.#socket.send(text);
+  }
+
+  /** Stops reading: what comes stays in the buffers of the connection. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   get bufferedBytes(): number {
@@ -170,13 +181,16 @@ export class RawClient {
     return this.echo(page, n);
   }
 
-  /** Waits for the echo of change n: its seq. Frames of the page before it are thrown away. */
+  /** Waits for the echo of change n, or for its name where it was told before its commit: its seq. Frames of the page before it are thrown away. */
   async echo(page: PageId, n: number): Promise<number> {
+    type Told = Of<'changes'> | Of<'committed'>;
+    const isTold = (m: ServerMessage): m is Told => (m.kind === 'changes' || m.kind === 'committed') && m.page === page;
     for (;;) {
-      const told = await this.take('an echo or a reject', (m): m is Of<'changes'> | Of<'reject'> => (m.kind === 'changes' && m.page === page) || (m.kind === 'reject' && m.n === n));
+      const told = await this.take('an echo or a reject', (m): m is Told | Of<'reject'> => isTold(m) || (m.kind === 'reject' && m.n === n));
       if (told.kind === 'reject') throw new Error(`change ${n} was refused: ${told.code}, ${told.message}`);
-      const at = told.changes.findIndex((change) => change.replica === this.replica && change.n === n);
-      if (at >= 0) return told.firstSeq + at;
+      const names: readonly WireName[] = told.changes;
+      const at = names.findIndex((change) => change.replica === this.replica && change.n === n);
+      if (at >= 0 && told.firstSeq > 0) return told.firstSeq + at;
     }
   } // prettier-ignore
 
@@ -216,13 +230,14 @@ function brief(message: ServerMessage): unknown {
 } // prettier-ignore
 
 /** Opens a socket; HELLO is the caller's. Rejects when the handshake is refused. */
-export async function open(url: string, { token, where = 'header', replica = newReplica(), localAddress }: OpenOptions = {}): Promise<RawClient> {
+export async function open(url: string, { token, where = 'header', replica = newReplica(), localAddress, forwardedFor }: OpenOptions = {}): Promise<RawClient> {
   const target = new URL(url);
   const protocols = [SUBPROTOCOL];
   const headers: Record<string, string> = {};
   if (token !== undefined && where === 'query') target.searchParams.set('token', token);
   if (token !== undefined && where === 'subprotocol') protocols.push(`bearer.${token}`);
   if (token !== undefined && where === 'header') headers['authorization'] = `Bearer ${token}`;
+  if (forwardedFor !== undefined) headers['x-forwarded-for'] = forwardedFor;
   const socket = new WebSocket(target, protocols, { headers, perMessageDeflate: false, ...(localAddress ? { localAddress } : {}) });
   const client = new RawClient(socket, replica);
   await new Promise<void>((resolve, reject) => {

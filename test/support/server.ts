@@ -4,23 +4,32 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
-import { randomBelow, systemRandom } from '../../src/base/random.ts';
 import { sleep } from '../../src/base/time.ts';
 import type { ServerFile } from '../../src/local-server.ts';
 import { createTestDatabase } from './database.ts';
+import { freePort } from './free-port.ts';
 
 export const TEST_SECRET = 'a secret for tests only, 32 bytes and more';
 const START_TIMEOUT_MS = 20_000;
+const CLI = 'dist/cli/octavo.js';
 
-/** Rates high enough that no test meets them by accident; tests of the limits set their own. */
+/** Rates high enough that no test meets them by accident; tests of the limits, and of the stop, set their own. */
 const RAISED = {
   USER_CHANGES_PER_SECOND: '1000000',
   USER_CHANGES_BURST: '1000000',
   PAGE_CHANGES_PER_SECOND: '1000000',
+  PRESENCE_PER_SECOND: '1000000',
+  USER_FRAMES_PER_SECOND: '1000000',
+  USER_FRAMES_BURST: '1000000',
+  USER_BYTES_PER_SECOND: '1000000000',
+  USER_BYTES_BURST: '1000000000',
+  // Whether a commit takes long is the machine's doing: a test of what is told before it says so.
+  COMMIT_STALL_MS: '60000',
+  // A test that stops its server has no other one for its clients to move to.
+  DRAIN_MS: '0',
 };
 
 export interface TestServer {
@@ -44,11 +53,21 @@ export interface ServerOptions {
   readonly env?: Record<string, string>;
   /** The embedded PostgreSQL instead of a database on a shared server. */
   readonly embedded?: boolean;
+  /** A database that the test has made and takes away. */
+  readonly databaseUrl?: string;
+  /** Another build than that of these sources. */
+  readonly cli?: string;
 }
 
-export async function startServer({ env = {}, embedded = false }: ServerOptions = {}): Promise<TestServer> {
+export async function startServer({
+  env = {},
+  embedded = false,
+  databaseUrl,
+  cli = CLI,
+}: ServerOptions = {}): Promise<TestServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'octavo-test-'));
-  const database = embedded ? undefined : await createTestDatabase();
+  const database = embedded || databaseUrl !== undefined ? undefined : await createTestDatabase();
+  const url = databaseUrl ?? database?.url;
   const base: Record<string, string> = {
     ...(process.env as Record<string, string>),
     ...RAISED,
@@ -56,11 +75,11 @@ export async function startServer({ env = {}, embedded = false }: ServerOptions 
     DATA_DIR: dataDir,
     JWT_SECRET: TEST_SECRET,
     LOG_LEVEL: 'info',
-    ...(database ? { DATABASE_URL: database.url } : {}),
+    ...(url === undefined ? {} : { DATABASE_URL: url }),
     ...env,
   };
-  if (!database) delete base['DATABASE_URL'];
-  let run = await launch(base, dataDir, env['SYNC_PORT'] ?? String(await freePort()));
+  if (url === undefined) delete base['DATABASE_URL'];
+  let run = await launch(cli, base, dataDir, env['SYNC_PORT'] ?? String(await freePort()));
   const port = new URL(run.file.url).port;
   return {
     get url() {
@@ -73,7 +92,7 @@ export async function startServer({ env = {}, embedded = false }: ServerOptions 
       return run.child.pid!;
     },
     dataDir,
-    databaseUrl: database?.url ?? null,
+    databaseUrl: url ?? null,
     log: () => run.log(),
     kill: (signal) => void run.child.kill(signal),
     get exited() {
@@ -81,7 +100,7 @@ export async function startServer({ env = {}, embedded = false }: ServerOptions 
     },
     async restart() {
       await run.exited;
-      run = await launch(base, dataDir, port);
+      run = await launch(cli, base, dataDir, port);
     },
     async dispose() {
       run.child.kill('SIGTERM');
@@ -101,35 +120,18 @@ interface Run {
   log(): string;
 }
 
-/**
- * A port that nobody listens on, below the range that the system hands out by itself. Not 0: uWebSockets.js then binds
- * without SO_REUSEADDR, and a restart on the same port would wait for a minute until the old connections are forgotten.
- */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + randomBelow(systemRandom, 22_000);
-    const probe = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    await new Promise((resolve) => probe.close(resolve));
-    if (isFree) return port;
-  }
-}
-
 /** The port may still be held for a moment by the one that was killed. */
-async function launch(env: Record<string, string>, dataDir: string, port: string): Promise<Run> {
+async function launch(cli: string, env: Record<string, string>, dataDir: string, port: string): Promise<Run> {
   for (let attempt = 0; ; attempt++) {
-    const run = await launchOnce({ ...env, SYNC_PORT: port }, dataDir);
+    const run = await launchOnce(cli, { ...env, SYNC_PORT: port }, dataDir);
     if (!(run instanceof Error)) return run;
     if (port === '0' || attempt >= 100) throw run;
     await sleep(100);
   }
 }
 
-async function launchOnce(env: Record<string, string>, dataDir: string): Promise<Run | Error> {
-  const child = spawn(process.execPath, ['dist/cli/octavo.js', 'start'], {
+async function launchOnce(cli: string, env: Record<string, string>, dataDir: string): Promise<Run | Error> {
+  const child = spawn(process.execPath, [cli, 'start'], {
     env,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -163,16 +165,18 @@ async function readServerFile(dataDir: string): Promise<ServerFile | undefined> 
 export interface TokenClaims {
   readonly grants?: unknown;
   readonly ttlSeconds?: number;
+  /** Default: a minute ago. null: no `iat`. */
+  readonly issuedAt?: number | null;
   readonly secret?: string;
 }
 
 /** A token of the test secret; by default an editor of the whole workspace, for an hour. */
-export function testToken(user: string, { grants, ttlSeconds = 3600, secret = TEST_SECRET }: TokenClaims = {}): Promise<string> {
+export function testToken(user: string, { grants, ttlSeconds = 3600, issuedAt, secret = TEST_SECRET }: TokenClaims = {}): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  return new SignJWT({ name: user, grants: grants ?? [{ workspace: 'default', role: 'editor' }] })
+  const iat = issuedAt === null ? {} : { iat: issuedAt ?? now - 60 };
+  return new SignJWT({ name: user, grants: grants ?? [{ workspace: 'default', role: 'editor' }], ...iat })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(user)
-    .setIssuedAt(now - 60)
     .setExpirationTime(now + ttlSeconds)
     .sign(new TextEncoder().encode(secret));
 } // prettier-ignore

@@ -3,6 +3,7 @@
  * the remedy, for it is read by somebody who has just typed `octavo start` and never asked for a database server.
  * Thrown by every file of this folder; `main` prints the message and ends.
  */
+
 export const embeddedPostgresErrorCodes = {
   'no-binaries': 'no PostgreSQL binaries are installed for this platform',
   'binaries-unusable': 'the binaries are there but cannot be run or copied',

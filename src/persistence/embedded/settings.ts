@@ -3,6 +3,7 @@
  * its own without touching anybody's data directory. No secret is among them, for `ps` shows them.
  * Called by `postmaster.ts`.
  */
+
 const settings: Readonly<Record<string, string>> = {
   // What "durable" means. These are PostgreSQL's defaults; they stand here so that nothing turns them off.
   fsync: 'on',

@@ -1,14 +1,14 @@
 /**
- * Statements about a page as a whole: find it, make it, and the database's epoch and readiness.
- * Rows of FIND_PAGE and CREATE_PAGE are (kind, seq, closed).
+ * Statements about a page as a whole: find it, make it; and the database's readiness.
+ * Rows of FIND_PAGE and CREATE_PAGE are (kind, seq, closed, epoch); a seq of null is a page that has lost its head.
  */
 
 /** Parameters: page. */
 export const FIND_PAGE = {
   name: 'octavo_find_page',
   text: `
-select p.kind, h.seq, h.closed
-from pages p join page_heads h on h.page_id = p.id
+select p.kind, h.seq, h.closed, (select id from epoch)
+from pages p left join page_heads h on h.page_id = p.id
 where p.id = $1`,
 } as const;
 
@@ -26,12 +26,17 @@ with born as (
 head as (
   insert into page_heads (page_id, seq, closed) select id, 0, false from born returning page_id, seq, closed
 )
-select born.kind, head.seq, head.closed from born join head on head.page_id = born.id
+select born.kind, head.seq, head.closed, (select id from epoch) from born join head on head.page_id = born.id
 union all
-select p.kind, h.seq, h.closed from pages p join page_heads h on h.page_id = p.id where p.id = $1`,
+select p.kind, h.seq, h.closed, (select id from epoch)
+from pages p left join page_heads h on h.page_id = p.id where p.id = $1`,
 } as const;
 
-export const READ_EPOCH = { name: 'octavo_epoch', text: 'select id from epoch' } as const;
+/** Parameters: pages (uuid[]). Rows are (page, seq, closed, epoch). */
+export const READ_HEADS = {
+  name: 'octavo_read_heads',
+  text: `select page_id, seq, closed, (select id from epoch) from page_heads where page_id = any($1::uuid[])`,
+} as const;
 
 /** A real commit that flushes the write-ahead log and leaves nothing behind; it fails on a standby or a full disk. */
 export const COMMIT_NOTHING = {

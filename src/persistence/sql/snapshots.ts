@@ -14,13 +14,15 @@ order by seq desc limit $3::int4`,
 /**
  * Saves and prunes at once. The delete cannot see the insert of its own statement, so both work from `newest`, which
  * counts the new seq in. One older than two others is not stored at all. A row of the same seq is replaced, which also
- * heals a bad one. Parameters: page, seq, model version, checksum, body, private.
+ * heals a bad one. In another epoch nothing happens: the log may have gone on otherwise from an earlier seq.
+ * Parameters: page, seq, model version, checksum, body, private, epoch.
  */
 export const SAVE_SNAPSHOT = {
   name: 'octavo_save_snapshot',
   text: `
 with newest as materialized (
-  select seq from (select seq from snapshots where page_id = $1 union select $2::int8) s order by seq desc limit 2
+  select seq from (select seq from snapshots where page_id = $1 union select $2::int8) s
+  where $7::uuid = (select id from epoch) order by seq desc limit 2
 ),
 saved as (
   insert into snapshots (page_id, seq, model_version, checksum, body, private)
@@ -29,5 +31,5 @@ saved as (
   set model_version = excluded.model_version, checksum = excluded.checksum, body = excluded.body,
       private = excluded.private, created_at = excluded.created_at
 )
-delete from snapshots where page_id = $1 and seq not in (select seq from newest)`,
+delete from snapshots where page_id = $1 and seq < (select min(seq) from newest)`,
 } as const;
