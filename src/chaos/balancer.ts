@@ -2,7 +2,7 @@
  * What a load balancer does in front of nodes: asks each whether it is ready, twice a second, and leads new connections to
  * those that are, in turn; to the others only when none is. (A node that is down refuses, and the next one is tried.)
  */
-import { type Millis, systemClock, type Timer } from '../base/time.ts';
+import { type Millis, systemClock } from '../base/time.ts';
 
 export interface Backend {
   /** Where it listens; may change. 0: nowhere yet. */
@@ -14,17 +14,14 @@ const PROBE_EVERY_MS: Millis = 500;
 export class Balancer {
   readonly #backends: readonly Backend[];
   readonly #ready = new Set<Backend>();
-  #timer: Timer | null = null;
   #turn = 0;
-  #stopped = false;
 
   constructor(backends: readonly Backend[]) {
     this.#backends = backends;
   }
 
   start(): void {
-    if (this.#stopped) return;
-    void this.probe().then(() => (this.#timer = systemClock.after(PROBE_EVERY_MS, () => this.start())));
+    void this.probe().then(() => systemClock.after(PROBE_EVERY_MS, () => this.start()));
   }
 
   /** Asks all of them. */
@@ -48,10 +45,5 @@ export class Balancer {
     const inTurn = [...this.#backends.slice(first), ...this.#backends.slice(0, first)];
     const ready = inTurn.filter((backend) => this.#ready.has(backend));
     return (ready.length > 0 ? ready : inTurn).map(({ port }) => port).filter((port) => port > 0);
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#timer?.cancel();
   }
 }

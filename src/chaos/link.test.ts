@@ -33,7 +33,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const client of clients.splice(0)) client.destroy();
-  await link.close();
+  link.close();
   await new Promise((resolve) => server.close(resolve));
 });
 

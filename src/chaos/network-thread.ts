@@ -15,8 +15,7 @@ export type NetworkOrder =
   /** Answers with the names of the links that lead to this port now. */
   | { readonly do: 'leadTo'; readonly port: number }
   /** Where the nodes listen, for the balancer. */
-  | { readonly do: 'nodes'; readonly ports: readonly number[] }
-  | { readonly do: 'close' };
+  | { readonly do: 'nodes'; readonly ports: readonly number[] };
 
 const links = new Map<string, Link>();
 const backends: (Backend & { port: number })[] = [];
@@ -40,10 +39,6 @@ async function obey(order: NetworkOrder): Promise<unknown> {
       order.ports.forEach((port, i) => (backends[i] ? (backends[i].port = port) : backends.push({ port })));
       return balancer.probe();
     }
-    case 'close':
-      balancer.stop();
-      await Promise.all([...links.values()].map((link) => link.close()));
-      return parentPort!.close();
     default:
       return assertNever(order);
   }

@@ -18,6 +18,6 @@ export async function openCutProxy(targetPort: number): Promise<CutProxy> {
     port: link.port,
     cut: () => link.reset(),
     freeze: () => link.mute(),
-    close: () => link.close(),
+    close: async () => link.close(),
   };
 }
