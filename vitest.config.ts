@@ -8,8 +8,10 @@ const unit = [
   'test/contracts/**/*.test.ts',
   'test/sim/**/*.test.ts',
 ];
-/** These run the built server. */
-const endToEnd = ['test/e2e/**/*.test.ts', 'test/chaos/**/*.test.ts'];
+/** Both of these run the built server: as its users do, and while things break that it stands on. */
+const endToEnd = ['test/e2e/**/*.test.ts'];
+const faults = ['test/chaos/**/*.test.ts'];
+const globalSetup = ['test/support/build.ts'];
 
 export default defineConfig({
   test: {
@@ -17,7 +19,8 @@ export default defineConfig({
     maxWorkers: 3,
     projects: [
       { test: { ...common, name: 'unit', include: unit } },
-      { test: { ...common, name: 'end-to-end', include: endToEnd, globalSetup: ['test/support/build.ts'] } },
+      { test: { ...common, name: 'end-to-end', include: endToEnd, globalSetup } },
+      { test: { ...common, name: 'faults', include: faults, globalSetup } },
     ],
   },
 });
