@@ -9,11 +9,12 @@ import { systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { createTokenVerifier } from './gateway/auth.ts';
 import { Gateway } from './gateway/gateway.ts';
+import { loggedHandlers } from './gateway/logged-handlers.ts';
 import { openTransport } from './gateway/open-transport.ts';
 import { TRANSPORT_SHARE } from './gateway/outbox.ts';
-import type { HttpReply } from './gateway/transport.ts';
+import type { HttpReply, TransportHandlers } from './gateway/transport.ts';
 import { TrustedProxies } from './gateway/trusted-proxies.ts';
-import { decideUpgrade } from './gateway/upgrade.ts';
+import { decideUpgrade, type UpgradeContext } from './gateway/upgrade.ts';
 import { localSecret, removeServerFile, writeServerFile } from './local-server.ts';
 import { startEmbeddedPostgres } from './persistence/embedded/embedded-postgres.ts';
 import { openPostgresLogStore } from './persistence/postgres-log-store.ts';
@@ -93,22 +94,25 @@ async function start(
   // uWebSockets.js takes 4 KiB of request head by default; a token alone may have 8.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= '16384';
   const proxies = new TrustedProxies(config.trustedProxies);
-  const transport = await openTransport(
-    config.transport,
-    { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax * TRANSPORT_SHARE, idleSeconds: IDLE_SECONDS, headMs: limits.unauthenticatedMs },
-    {
-      upgrade: (request) => farewell.begun ? GOING : decideUpgrade(request, { origins: config.origins, proxies }),
-      open: (socket, context) => gateway.open(socket, context),
-      message: (socket, bytes, isBinary) => gateway.message(socket, bytes, isBinary),
-      drain: (socket) => gateway.drained(socket),
-      dropped: (socket) => gateway.dropped(socket),
-      close: (socket) => gateway.closed(socket),
-      http: (path) => answerHttp(path, {
+  const handlers: TransportHandlers<UpgradeContext> = {
+    upgrade: (request) =>
+      farewell.begun ? GOING : decideUpgrade(request, { origins: config.origins, proxies }),
+    open: (socket, context) => gateway.open(socket, context),
+    message: (socket, bytes, isBinary) => gateway.message(socket, bytes, isBinary),
+    drain: (socket) => gateway.drained(socket),
+    dropped: (socket) => gateway.dropped(socket),
+    close: (socket) => gateway.closed(socket),
+    http: (path) =>
+      answerHttp(path, {
         going: () => farewell.begun,
         ready: () => readiness.ping(),
         metrics: async () => shards.metrics(await gateway.metrics.registry.getMetricsAsJSON()),
       }),
-    },
+  };
+  const transport = await openTransport(
+    config.transport,
+    { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax * TRANSPORT_SHARE, idleSeconds: IDLE_SECONDS, headMs: limits.unauthenticatedMs },
+    config.logLevel === 'debug' ? loggedHandlers(handlers, log, systemClock) : handlers,
     log,
   ); // prettier-ignore
   gateway.attach(transport, shards);

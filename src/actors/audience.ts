@@ -68,6 +68,7 @@ export class Audience {
     message: string,
     retryAfterMs: number | null = null,
   ): void {
+    this.#world.log.debug({ page: this.#page, connection, code }, 'a page was refused to a client');
     this.#send(connection, { kind: 'error', code, message, retryAfterMs, ch });
     this.#world.forget(connection, ch);
   }
@@ -161,6 +162,7 @@ export class Audience {
     { code, message, retryAfterMs = null }: Rejection,
   ): void {
     this.#world.counts.change('refused', code);
+    this.#world.log.debug({ page: this.#page, connection, n, code }, 'a change was refused');
     const subscriber = this.#subscribers.get(connection);
     if (!subscriber) return;
     const { ch, refused } = subscriber;

@@ -74,6 +74,11 @@ export class Joining {
     this.#greet(subscriber);
     this.start(subscriber, since);
     this.#audience.joinTopic(subscriber);
+    const { connection, role } = subscriber;
+    this.#world.log.debug(
+      { page: this.#page, connection, role, seq: this.#state.head },
+      'a client came to a page',
+    );
   }
 
   #greet(subscriber: Subscriber): void {

@@ -68,7 +68,7 @@ test('S68 the newest snapshot is taken; a damaged one gives way to the one befor
   expect(await loadedFrom()).toBe(8);
   database.damageSnapshot(PAGE, seq(8));
   expect(await loadedFrom()).toBe(4);
-  expect(lines[0]!.message).toContain(`octavo rebuild ${PAGE}`);
+  expect(lines[0]!.fields['repair']).toBe(`octavo rebuild ${PAGE}`);
   database.damageSnapshot(PAGE, seq(4));
   expect(await loadedFrom()).toBe(0);
 });

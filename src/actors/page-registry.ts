@@ -33,7 +33,7 @@ export class PageRegistry {
   readonly #actors = new Map<PageId, PageActor>();
   readonly #world: ActorWorld;
   readonly #policy: EvictionPolicy;
-  readonly #evicted: () => void;
+  readonly #evicted: (page: PageId) => void;
   readonly #guard: Guard;
   /** What all pages took when they were last counted, and what was loaded since. */
   #bytes = 0;
@@ -41,7 +41,7 @@ export class PageRegistry {
   #fullAt = -Infinity;
   #newsBytesLeft: number;
 
-  constructor(world: ActorWorld, policy: EvictionPolicy, evicted: () => void, guard: Guard) {
+  constructor(world: ActorWorld, policy: EvictionPolicy, evicted: (page: PageId) => void, guard: Guard) {
     this.#guard = guard;
     this.#world = world;
     this.#policy = policy;
@@ -144,7 +144,7 @@ export class PageRegistry {
     this.#guard(actor, () => actor.snapshot(true));
     if (!actor.evict()) return false;
     this.#actors.delete(actor.page);
-    this.#evicted();
+    this.#evicted(actor.page);
     return true;
   }
 }

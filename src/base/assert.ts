@@ -8,9 +8,13 @@ export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new AssertionError(message);
 }
 
-/** Marks the end of an exhaustive switch: does not compile while a case is missing. */
+/**
+ * Marks the end of an exhaustive switch: does not compile while a case is missing. Says what kind
+ * of value it was, not what is in it: that may be what people wrote, and errors are logged.
+ */
 export function assertNever(value: never, what = 'value'): never {
-  throw new AssertionError(`unexpected ${what}: ${JSON.stringify(value)}`);
+  const { kind, type, tag } = Object(value) as Record<string, unknown>;
+  throw new AssertionError(`unexpected ${what}: ${String(kind ?? type ?? tag ?? typeof value)}`);
 }
 
 export class AssertionError extends Error {

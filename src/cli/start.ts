@@ -2,6 +2,7 @@
  * `octavo start`: runs a node until SIGTERM or SIGINT, then drains it. A second signal ends it without waiting for clients.
  */
 import { Command } from 'commander';
+import { stackOf } from '../base/log.ts';
 import { withTimeout } from '../base/time.ts';
 import { readConfig, VARIABLES } from '../config.ts';
 import { startNode } from '../main.ts';
@@ -37,7 +38,7 @@ async function start(): Promise<void> {
   const log = createLog(config.logLevel);
   // A bug that nobody caught: said, and the process ends. The log is in the database, clients come back.
   process.on('uncaughtException', (error) => {
-    log.error({ error: error.stack ?? String(error) }, 'an uncaught error ends the server');
+    log.error({ error: stackOf(error) }, 'an uncaught error ends the server');
     process.exit(1);
   });
   const node = await startNode(config, log);

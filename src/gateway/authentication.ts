@@ -2,6 +2,7 @@
  * From a socket to a user: the token of the handshake or of AUTH, what may come before it (little, and not for long), and
  * its renewal on a live socket. What a verdict on a token leads to is here; the verdict itself is `auth.ts`.
  */
+import { type Log, stackOf } from '../base/log.ts';
 import type { Millis } from '../base/time.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
 import type { CloseName } from '../protocol/codes.ts';
@@ -14,13 +15,12 @@ import type { Replies } from './replies.ts';
 export interface AuthenticationOptions {
   readonly verify: VerifyToken;
   readonly limits: Limits;
+  readonly log: Log;
   readonly replies: Replies;
   /** Counts the socket for its user; false past the limit. */
   countUser(connection: Connection, user: UserId): boolean;
   /** Handles a frame of a socket that is ready. */
   frame(connection: Connection, state: Ready, bytes: Uint8Array): void;
-  /** A bug of ours: it must cost one socket, never the process. */
-  failed(connection: Connection, error: unknown): void;
   /** Tells a page's shard what the token gives on it now. */
   setRole(connection: Connection, page: OpenPage, identity: Identity): void;
 }
@@ -63,16 +63,22 @@ export class Authentication {
 
   /** Looks at the token of an anonymous socket; frames that come meanwhile wait. */
   begin(connection: Connection, token: string): void {
-    this.#begin(connection, token).catch((error: unknown) => this.#options.failed(connection, error));
+    this.#begin(connection, token).catch((error: unknown) => this.#failed(connection, error));
   }
 
   /** A fresh token on a live socket: same user, perhaps other roles. */
   renew(connection: Connection, state: Ready, token: string): void {
-    this.#renew(connection, state, token).catch((error: unknown) => this.#options.failed(connection, error));
+    this.#renew(connection, state, token).catch((error: unknown) => this.#failed(connection, error));
+  }
+
+  /** A bug of ours: it must cost one socket, never the process. */
+  #failed(connection: Connection, error: unknown): void {
+    this.#options.log.error({ connection: connection.id, error: stackOf(error) }, 'authentication threw');
+    connection.socket.end(1011, 'internal error');
   }
 
   async #begin(connection: Connection, token: string): Promise<void> {
-    const { verify, replies, countUser, frame } = this.#options;
+    const { verify, replies, countUser, frame, log } = this.#options;
     const before = connection.state;
     if (before.tag !== 'anonymous') return;
     const frames: Uint8Array[] = [];
@@ -88,6 +94,7 @@ export class Authentication {
       return replies.refuse(connection, 'too_many', 'too many sockets of this user', 'too_many');
     }
     connection.state = { tag: 'ready', identity, replica: null, verifying: false };
+    log.debug({ connection: connection.id, user: identity.user }, 'a socket belongs to a user');
     for (const bytes of frames) {
       // Each frame may close the socket; the compiler cannot see that the state changes under us.
       const now = connection.state as Connection['state'];

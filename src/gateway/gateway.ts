@@ -98,6 +98,7 @@ export class Gateway {
       },
     };
     this.#replies = new Replies(
+      log,
       this.metrics,
       (connection) => this.#leaveAll(connection),
       (connection) => this.#slow.watch(connection),
@@ -107,13 +108,10 @@ export class Gateway {
     this.#authentication = new Authentication({
       verify,
       limits,
+      log,
       replies: this.#replies,
       countUser: (connection, user) => this.#counts.openUser(connection.socket, user),
       frame: (connection, state, bytes) => this.#frame(connection, state, bytes),
-      failed: (connection, error) => {
-        log.error({ err: error, socket: connection.id }, 'authentication threw');
-        connection.socket.end(1011, 'internal error');
-      },
       setRole: (connection, open, identity) =>
         this.#setRole(connection, open, this.#revocations.roleOn(identity, open.page)),
     });

@@ -12,7 +12,7 @@
  * `plain-address.ts` is one more.
  */
 import { endOfTurn } from '../base/time.ts';
-import type { Log } from '../base/log.ts';
+import { type Log, stackOf } from '../base/log.ts';
 
 /** `dropped`: the buffer is past `backpressureBytesMax` or the socket is closed; nothing of this frame will arrive. */
 export type SendResult = 'sent' | 'queued' | 'dropped';
@@ -140,7 +140,7 @@ export function guardHandlers<Context>(
   log: Log,
 ): TransportHandlers<Context> {
   const failed = (where: string, error: unknown, socket?: TransportSocket): void => {
-    log.error({ err: error, where, socket: socket?.id }, 'a transport handler threw');
+    log.error({ error: stackOf(error), handler: where, connection: socket?.id }, 'a transport handler threw');
   };
   const guarded = (where: string, socket: TransportSocket, run: () => void): void => {
     try {

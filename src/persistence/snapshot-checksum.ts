@@ -32,9 +32,8 @@ export function isChecksumGood(snapshot: StoredSnapshot, stored: Uint8Array): bo
 export function checkSnapshot(snapshot: StoredSnapshot, stored: Uint8Array, page: PageId, log: Log): boolean {
   if (isChecksumGood(snapshot, stored)) return true;
   log.error(
-    { page, seq: snapshot.seq },
-    'a stored snapshot fails its checksum and is skipped: the page is rebuilt from an older snapshot and the log, ' +
-      `and nothing is lost; check the disk of the database, then run \`octavo rebuild ${page}\``,
+    { page, seq: snapshot.seq, repair: `octavo rebuild ${page}` },
+    'a stored snapshot fails its checksum and is skipped: nothing is lost, but look at the disk of the database',
   );
   return false;
 }

@@ -6,7 +6,7 @@ import type { PageActor } from '../actors/page-actor.ts';
 import { PageDamagedError } from '../actors/page-damage.ts';
 import { LogMovedError, NoAnswerError, NoRoomError, type PageLoader } from '../actors/page-loader.ts';
 import type { PageMessage, TakenSnapshot } from '../actors/world.ts';
-import type { Log } from '../base/log.ts';
+import { type Log, stackOf } from '../base/log.ts';
 import type { Clock, Millis } from '../base/time.ts';
 import type { PageKind } from '../persistence/log-store.ts';
 import { StoreError } from '../persistence/store-error.ts';
@@ -56,7 +56,7 @@ export class Errands {
   }
 
   async load(actor: PageActor, create: PageKind | null): Promise<void> {
-    const { loader, clock, metrics, answer, turnEnded } = this.#options;
+    const { loader, clock, log, metrics, answer, turnEnded } = this.#options;
     const started = clock.monotonic();
     let message: PageMessage;
     try {
@@ -69,7 +69,13 @@ export class Errands {
       // The outside world, or a damaged page: unavailable, never empty.
       message = this.#loadFailed(actor.page, error);
     }
-    metrics.loadMs(clock.monotonic() - started, message.type !== 'load_failed');
+    const ms = clock.monotonic() - started;
+    metrics.loadMs(ms, message.type !== 'load_failed');
+    if (message.type === 'loaded') {
+      const { snapshot, tail } = message.page;
+      const fields = { page: actor.page, ms: Math.round(ms), seq: snapshot?.seq ?? 0, changes: tail.length };
+      log.debug(fields, 'a page was loaded');
+    }
     answer(actor, message);
     turnEnded();
   }
@@ -111,6 +117,3 @@ export class Errands {
     turnEnded();
   }
 }
-
-const stackOf = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);

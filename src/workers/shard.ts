@@ -31,6 +31,8 @@ import { StallWatch } from './stall-watch.ts';
 
 const SWEEP_MS = 1000;
 const DRAIN_POLL_MS = 10;
+const BROKEN = 'a broken invariant ended a page’s actor; it will be reloaded';
+const FAILED = 'an error ended a page’s actor; it will be reloaded';
 
 export class Shard {
   readonly #options: ShardOptions;
@@ -59,7 +61,10 @@ export class Shard {
     this.#pages = new PageRegistry(
       this.#world(),
       policy,
-      () => this.metrics.eviction(),
+      (page) => {
+        this.metrics.eviction();
+        log.debug({ page }, 'a page left memory');
+      },
       (actor, step) => this.#guard(actor, step),
     );
     const hasRoom = () => this.#pages.hasRoom(clock.monotonic());
@@ -262,10 +267,8 @@ export class Shard {
     try {
       result = step(actor);
     } catch (error) {
-      const kind = error instanceof AssertionError ? 'a broken invariant' : 'an error';
-      actor.crash(
-        this.#errands.failed(actor.page, error, `${kind} ended a page’s actor; it will be reloaded`),
-      );
+      const isOurs = error instanceof AssertionError;
+      actor.crash(this.#errands.failed(actor.page, error, isOurs ? BROKEN : FAILED));
     }
     working?.leave();
     if (actor.isGone) this.#pages.drop(actor);

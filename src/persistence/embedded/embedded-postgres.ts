@@ -64,7 +64,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const maxConnections = options.maxConnections ?? defaultMaxConnections;
     const postmaster = await startPostmaster(cluster, maxConnections, leftoverPid, watchdog);
     const { port, pid: postgresPid } = postmaster;
-    log.info({ port, postgresPid, watchdogPid: watchdog.pid, user: user?.name }, 'PostgreSQL is ready');
+    log.info({ port, postgresPid, watchdogPid: watchdog.pid, account: user?.name }, 'PostgreSQL is ready');
     return running(postmaster, password, watchdog, lock, log);
   } catch (error) {
     watchdog?.end();

@@ -39,11 +39,11 @@ export async function clearPostmasterLock(clusterDir: string, log: Log): Promise
   const state = await inspectProcess(file.pid);
   if (state.kind === 'gone') return undefined;
   if (state.kind === 'alive' && isPostmasterOf(state.command, clusterDir)) {
-    log.warn({ pid: file.pid }, 'stopping the PostgreSQL that a killed server left behind');
+    log.warn({ postgresPid: file.pid }, 'stopping the PostgreSQL that a killed server left behind');
     await stopOrphan(file.pid, clusterDir);
   } else {
     log.info(
-      { pid: file.pid, process: state.kind },
+      { postgresPid: file.pid, process: state.kind },
       'postmaster.pid is a leftover: its process is not PostgreSQL',
     );
   }

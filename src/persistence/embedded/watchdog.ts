@@ -55,7 +55,7 @@ export function startWatchdog(clusterDir: string, log: Log): Watchdog {
     ending = true;
   };
   child.on('error', (error) => lost({ error: error.message }));
-  child.on('exit', (code, signal) => lost({ code, signal }));
+  child.on('exit', (code, signal) => lost({ exitCode: code, signal }));
   child.stdin.on('error', () => undefined); // Told by 'exit'.
   child.unref();
   (child.stdin as unknown as { unref?: () => void }).unref?.();
