@@ -318,7 +318,7 @@ describe('forms', () => {
 
 const deep = {
   quotes: `${'>'.repeat(10_000)} word`,
-  lists: Array.from({ length: 1000 }, (_, level) => `${'  '.repeat(level)}- w${level}`).join('\n'),
+  lists: Array.from({ length: 400 }, (_, level) => `${'  '.repeat(level)}- w${level}`).join('\n'),
   markers: `${'- '.repeat(5000)}word`,
   envelopes: `${'<!-- octavo {} -->\n\n'.repeat(300)}word\n\n${'<!-- /octavo -->\n\n'.repeat(300)}`,
   emphasis: '*a **b '.repeat(1000),

@@ -73,8 +73,9 @@ test('A16 A75 pages that are opened once and left keep the server within its mem
     held!.push((await metric('octavo_pages_bytes')) / MIB);
     if (hasProc) resident!.push(residentMib());
   }
+  // First that they left: what a shard has not told yet counts as nothing.
+  await until(async () => (await metric('octavo_evictions_total')) > PAGES / 10, () => 'too few pages had to leave');
   await until(async () => (await metric('octavo_pages_bytes')) <= BUDGET_MIB * MIB, () => 'the pages still take more than they may');
-  expect(await metric('octavo_evictions_total')).toBeGreaterThan(PAGES / 10);
   expect(await metric('octavo_shard_pages_bytes')).toBeLessThanOrEqual(BUDGET_MIB * MIB);
   // Between two looks, a second apart, some may be over.
   expect(Math.max(...held!)).toBeLessThan(2 * BUDGET_MIB);
