@@ -19,6 +19,7 @@ const good: AdmissionFacts = {
   bytes: 100,
   logged: { owner: ANN, lastN: 2 },
   queued: { owner: ANN, n: 3 },
+  isBehindRefusal: false,
   queueLength: 5,
   backlogBytes: 0,
   queueBytes: 500,
@@ -32,6 +33,7 @@ const good: AdmissionFacts = {
 /** What is wrong with each check, in the order of the checks. */
 const wrongs: [code: string, Partial<AdmissionFacts>][] = [
   ['not_yours', { logged: { owner: BOB, lastN: 2 }, queued: { owner: BOB, n: 3 } }],
+  ['out_of_order', { isBehindRefusal: true }],
   ['out_of_order', { n: 5 }],
   ['forbidden', { role: 'commenter' }],
   ['page_closed', { closed: true }],

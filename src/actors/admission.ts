@@ -19,6 +19,8 @@ export interface AdmissionFacts {
   /** The replica in the log and in the queue, where it is known. */
   readonly logged: { readonly owner: UserId; readonly lastN: number } | undefined;
   readonly queued: { readonly owner: UserId; readonly n: number } | undefined;
+  /** One before it was refused on this subscription, and has not come again. */
+  readonly isBehindRefusal: boolean;
   readonly queueLength: number;
   readonly queueBytes: number;
   /** What the queues of all pages of the shard hold. */
@@ -57,6 +59,8 @@ export function admitChange(facts: AdmissionFacts, limits: Limits): Admission {
   if (owner !== undefined && owner !== facts.user) {
     return refuse('not_yours', 'this replica id belongs to another user; draw a new one');
   }
+  // Though its number be the next: the page has another under one of those before it than its sender has.
+  if (facts.isBehindRefusal) return refuse('out_of_order', 'a number before it was refused');
   const loggedN = facts.logged?.lastN ?? 0;
   const lastN = Math.max(loggedN, facts.queued?.n ?? 0);
   if (facts.n >= 1 && facts.n <= loggedN) return { verdict: 'acknowledge' };

@@ -145,10 +145,15 @@ export class Audience {
     this.#send(connection, { kind: 'ack', ch, n, seq, replica });
   }
 
-  /** A change of this socket was let in: the next refusal is told again, whatever it is for. */
-  accepted(connection: number): void {
-    const subscriber = this.#subscribers.get(connection);
-    if (subscriber) subscriber.refused = undefined;
+  /** A change was let in, or is known to have been: if it is the refused one, what follows it is judged again. */
+  accepted(subscriber: Subscriber, n: number, replica: ReplicaId): void {
+    const { refused } = subscriber;
+    if (refused?.replica === replica && n === refused.n) subscriber.refused = undefined;
+  }
+
+  /** Whether a change stands behind one that was refused on this subscription and did not come again. */
+  isBehindRefusal({ refused }: Subscriber, n: number, replica: ReplicaId): boolean {
+    return refused?.replica === replica && n > refused.n;
   }
 
   /**
@@ -165,9 +170,10 @@ export class Audience {
     this.#world.log.debug({ page: this.#page, connection, n, code }, 'a change was refused');
     const subscriber = this.#subscribers.get(connection);
     if (!subscriber) return;
-    const { ch, refused } = subscriber;
-    if (code === 'out_of_order' && refused?.replica === replica && n > refused.n) return;
-    if (n > 0) subscriber.refused = { replica, n };
+    const { ch } = subscriber;
+    const isBehind = this.isBehindRefusal(subscriber, n, replica);
+    if (code === 'out_of_order' && isBehind) return;
+    if (n > 0 && !isBehind) subscriber.refused = { replica, n };
     this.#send(connection, { kind: 'reject', ch, n, code, message, retryAfterMs, replica });
   }
 

@@ -17,8 +17,8 @@ import { keyOf, toName } from './wire-change.ts';
 export interface QueuedChange {
   readonly change: StoredChange;
   readonly decoded: unknown;
-  /** Who is told of a refusal or a notice. */
-  readonly connection: number;
+  /** Who is told of a refusal or a notice: the socket that sent it last. */
+  connection: number;
   /** `clock.monotonic()` when it came: for the fuse, and the histogram of commit times. */
   readonly since: Millis;
   /** Another node's, which is to append it; until it is adopted. */
@@ -94,6 +94,11 @@ export class ChangeQueue {
   /** The last number of a replica in the queue, and its owner. */
   lastOf(replica: ReplicaId): { readonly n: number; readonly owner: UserId } | undefined {
     return this.#lastByReplica.get(replica);
+  }
+
+  find(replica: ReplicaId, n: number): QueuedChange | undefined {
+    const isIt = ({ change }: QueuedChange) => change.n === n && change.replica === replica;
+    return this.#changes.find(isIt);
   }
 
   push(queued: QueuedChange): void {

@@ -27,7 +27,7 @@ import { ChangeQueue, type QueuedChange } from './change-queue.ts';
 import { Fuse } from './fuse.ts';
 import { HeldBack } from './held-back.ts';
 import type { PageState } from './page-state.ts';
-import { admitForeign, displacedBy, reviewQueue } from './settling.ts';
+import { admitForeign, notTheKnown, reviewQueue } from './settling.ts';
 import { committedFrames } from './telling.ts';
 import { withdrawnFrame } from './volatile-frames.ts';
 import { fromWire, keyOf, logEntry, toName } from './wire-change.ts';
@@ -92,23 +92,24 @@ export class CommitPipeline {
   /** `isSure`: the log was read after the change came. */
   #offer(subscriber: Subscriber, replica: ReplicaId, message: ChangeMessage, isSure: boolean): void {
     const { clock, limits, counts } = this.#world;
-    const { n, hlc, ops, connection, userWaitMs } = message;
-    const { user, role } = subscriber;
-    const logged = this.#state.replica(replica);
-    const now = clock.now();
+    const [{ n, hlc, ops, connection, userWaitMs }, { user, role }] = [message, subscriber];
+    const [logged, now] = [this.#state.replica(replica), clock.now()];
     const verdict = admitChange({
       user, role, replica, n, hlc, bytes: ops.length, logged, now, userWaitMs,
       queued: this.#queue.lastOf(replica), queueLength: this.#queue.length, queueBytes: this.#queue.bytes,
       backlogBytes: this.#world.backlog.bytes, closed: this.#closed, latestMs: this.#state.latestMs,
+      isBehindRefusal: this.#audience.isBehindRefusal(subscriber, n, replica),
       takePageRate: () => this.#rate.take(clock.monotonic()),
     }, limits); // prettier-ignore
     if (verdict.verdict === 'accept') return this.#enqueue(subscriber, replica, message, now, isSure);
     if (verdict.verdict === 'refuse') return this.#audience.reject(connection, n, replica, verdict);
+    const waiting = verdict.verdict === 'ignore' ? this.#queue.find(replica, n) : undefined;
+    const other = notTheKnown({ replica, n, ops }, waiting, this.#state);
+    if (other) return this.#audience.reject(connection, n, replica, other);
     counts.change('duplicate');
-    if (verdict.verdict === 'ignore') return;
-    if (this.#state.holdsOther(replica, n, ops))
-      return this.#audience.reject(connection, n, replica, displacedBy(n));
-    this.#audience.acknowledge(subscriber, logged!.lastN, logged!.lastSeq, replica);
+    this.#audience.accepted(subscriber, n, replica);
+    if (waiting) waiting.connection = connection;
+    else this.#audience.acknowledge(subscriber, logged!.lastN, logged!.lastSeq, replica);
   }
 
   #enqueue(subscriber: Subscriber, replica: ReplicaId, message: ChangeMessage, now: number, isSure: boolean): void {
@@ -129,7 +130,7 @@ export class CommitPipeline {
     const { ms: hlcMs, counter: hlcCounter } = hlc;
     this.#push({ replica, n, hlcMs, hlcCounter, author, at: now, body }, decoded, connection);
     this.#world.counts.change('accepted');
-    this.#audience.accepted(connection);
+    this.#audience.accepted(subscriber, n, replica);
   } // prettier-ignore
 
   #holdBack(subscriber: Subscriber, replica: ReplicaId, message: ChangeMessage, read: number): void {

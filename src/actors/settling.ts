@@ -9,7 +9,8 @@ import type { LogEntry } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
 import type { ReplicaId } from '../protocol/ids.ts';
 import type { WireChange, WireName } from '../protocol/messages.ts';
-import type { Audience } from './audience.ts';
+import { BUSY_RETRY_MS } from './admission.ts';
+import type { Audience, Rejection } from './audience.ts';
 import type { ChangeQueue, QueuedChange } from './change-queue.ts';
 import type { PageState } from './page-state.ts';
 import type { ReplicaRecord } from './replicas.ts';
@@ -40,6 +41,23 @@ export const displacedBy = (n: number): Refusal => ({
   code: 'out_of_order',
   message: `the log has another change under n ${n}, or one before it`,
 });
+
+/** What its sender hears under whose number another change waits: the log will have one of the two. */
+const rivalOf = (n: number): Rejection => ({
+  code: 'busy',
+  message: `another change waits for the database under n ${n}`,
+  retryAfterMs: BUSY_RETRY_MS,
+});
+
+/** Why a change is refused that comes under a known number: that is another's. Undefined: the page has this very change. */
+export function notTheKnown(
+  { replica, n, ops }: { replica: ReplicaId; n: number; ops: Uint8Array },
+  waiting: QueuedChange | undefined,
+  state: PageState,
+): Rejection | undefined {
+  if (waiting) return sameBytes(waiting.change.body, ops) ? undefined : rivalOf(n);
+  return state.holdsOther(replica, n, ops) ? displacedBy(n) : undefined;
+}
 
 export function standingOf({ change, handed }: QueuedChange, facts: LogFacts): Standing {
   const { logged, closed, content } = facts;

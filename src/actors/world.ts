@@ -24,7 +24,7 @@ export interface Subscriber {
   /** The replica of the socket's HELLO: whose changes these are unless a change says otherwise. */
   readonly replica: ReplicaId;
   role: Role;
-  /** The last change that was refused, until one is let in: those behind it are not answered. */
+  /** The change that was refused, until it comes again: those behind it are refused with it, and not answered. */
   refused?: { readonly replica: ReplicaId; readonly n: number } | undefined;
 }
 

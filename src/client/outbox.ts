@@ -12,7 +12,9 @@ import { sameBytes } from '../base/bytes.ts';
 import type { Op } from '../document/ops.ts';
 import type { Stamp } from '../document/hlc.ts';
 import { type Seq } from '../protocol/ids.ts';
+import type { WireChange } from '../protocol/messages.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
+import { sameStamp } from './volatile-layer.ts';
 
 export interface PendingChange {
   n: number;
@@ -40,6 +42,7 @@ export class Outbox {
   #lastN = 0;
   /** The highest number of mine that the log is known to hold. */
   #loggedN = 0;
+  #displaced = false;
 
   get changes(): readonly PendingChange[] {
     return this.#changes;
@@ -133,16 +136,32 @@ export class Outbox {
 
   /**
    * The log has a change of mine under this number: takes off what that confirms. If it is not the one that is pending
-   * under it (a node took one in that another refused), mine from there on get the numbers behind it, and are sent again.
+   * under it (a node took one in that another refused), mine from there on get the numbers behind it, and are sent again:
+   * all but the one that it is, if it went out under another number.
    */
-  confirmEntry(n: number, body: Uint8Array): PendingChange[] {
+  confirmEntry({ n, hlc, ops }: Pick<WireChange, 'n' | 'hlc' | 'ops'>): PendingChange[] {
     const pending = this.get(n);
-    if (!pending || sameBytes(pending.body, body)) return this.confirmTo(n);
-    const before = this.confirmTo(n - 1);
+    if (!pending || sameBytes(pending.body, ops)) return this.confirmTo(n);
+    const confirmed = this.confirmTo(n - 1);
+    const index = this.#changes.findIndex((one) => sameStamp(one.stamp, hlc) && sameBytes(one.body, ops));
+    if (index >= 0) {
+      const [stored] = this.#changes.splice(index, 1);
+      this.#bytes -= stored!.bytes;
+      stored!.n = n;
+      confirmed.push(stored!);
+    }
     this.#loggedN = n;
-    this.recallFrom(n);
+    this.#inFlight = 0;
     this.renumber(0, n + 1);
-    return before;
+    this.#displaced = true;
+    return confirmed;
+  }
+
+  /** Whether numbers that the server has seen here went to other changes since the last call: it refuses what follows them. */
+  takeDisplaced(): boolean {
+    const displaced = this.#displaced;
+    this.#displaced = false;
+    return displaced;
   }
 
   /** Takes a refused change out, and numbers those after it anew. Nothing from it on may be in flight. */

@@ -144,7 +144,7 @@ export class Replica {
     // Over what is volatile my own may have been laid otherwise than the log has it.
     let structural = this.#volatile.size > 0;
     changes.forEach((change, i) => {
-      const mine = change.replica === this.id ? this.outbox.confirmEntry(change.n, change.ops) : [];
+      const mine = change.replica === this.id ? this.outbox.confirmEntry(change) : [];
       const own = mine.at(-1);
       for (const done of mine) {
         // Those before it came with a snapshot: that they are in the log is known, and not where.

@@ -101,14 +101,8 @@ export class Subscription {
     const ch = this.#link.freshCh();
     this.#enter({ kind: 'asking', ch });
     const since = this.#copy.replica.seq > 0 && !this.#anew ? this.#copy.replica.seq : null;
-    this.#link.send({
-      kind: 'subscribe',
-      ch,
-      page: this.#page,
-      since,
-      epoch: this.#epoch,
-      create: this.#create,
-    });
+    const [epoch, create] = [this.#epoch, this.#create];
+    this.#link.send({ kind: 'subscribe', ch, page: this.#page, since, epoch, create });
     this.#heard();
   }
 
@@ -263,11 +257,14 @@ export class Subscription {
   /** Confirmed state has moved, or the server said how far it should. */
   #advanced(done: readonly PendingChange[] = []): void {
     const { replica } = this.#copy;
+    const displaced = replica.outbox.takeDisplaced() && this.isLive;
     if (done.length > 0) {
       this.#window.grow();
       this.#attempt = 0;
       this.#hooks.confirmed(done);
     }
+    // What is on its way has numbers of before; behind the one that is refused the server takes none on this ch.
+    if (displaced) return this.#again(0);
     if (this.#state.kind === 'joining') {
       const { ch, head, lastN } = this.#state;
       if (this.#catchUp.awaitsSnapshot || replica.seq < head) return;

@@ -247,11 +247,39 @@ describe('volatile changes', () => {
     await stage.tell(1);
     expect([page.pendingChanges, page.saved]).toEqual([2, false]);
     await stage.clock.advance(1);
+    await stage.subscribed({ lastN: 1 });
     expect(stage.all('change').map(({ n }) => n)).toEqual([1, 2, 2, 3]);
     stage.take(2, 3);
     await stage.tell(2);
     expect([page.pendingChanges, page.root.props]).toEqual([0, { one: 1, two: 1 }]);
   });
+
+  it('K121 K122 one of mine that went out under another number is confirmed where the log has it; the rest goes out on a new subscription', async () => {
+    const stage = new Stage();
+    const page = await stage.page();
+    const confirmed: (number | null)[] = [];
+    page.on('confirmed', ({ seq: at }) => confirmed.push(at));
+    for (const title of ['one', 'two', 'three']) {
+      page.update(PAGE, { [title]: 1 });
+      await settle();
+    }
+    const [one, two, three] = stage.all('change');
+    const { hlc, ops } = two!;
+    stage.log.push({ replica: stage.client.replica, n: 1, hlc, author: 'me' as UserId, at: 1, ops });
+    await stage.tell(1);
+    expect([page.pendingChanges, confirmed, page.root.props]).toEqual([2, [1], { one: 1, two: 1, three: 1 }]);
+    // An edit of now waits for the answer too.
+    page.update(PAGE, { four: 1 });
+    await stage.clock.advance(1);
+    expect([page.live, stage.all('subscribe').length, stage.all('change').length]).toEqual([false, 2, 3]);
+    await stage.subscribed({ lastN: 1 });
+    const sent = stage.all('change').slice(3);
+    expect(sent.map(({ n }) => n)).toEqual([2, 3, 4]);
+    expect(sent.slice(0, 2).map((change) => change.ops)).toEqual([one!.ops, three!.ops]);
+    stage.take(2, 4);
+    await stage.tell(2);
+    expect([page.pendingChanges, confirmed, page.root.props]).toEqual([0, [1, 2, 3, 4], { one: 1, two: 1, three: 1, four: 1 }]);
+  }); // prettier-ignore
 
   it('K86 one that was never sent under its number is not among those that SUBSCRIBED says the log has', async () => {
     const stage = new Stage();

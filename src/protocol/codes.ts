@@ -14,7 +14,7 @@ interface CodeRow {
 }
 
 export const CODES = {
-  busy: { class: 'wait', meaning: 'the page has more changes waiting than it may hold' },
+  busy: { class: 'wait', meaning: 'more waits for the database than may, or another change under your n' },
   rate: { class: 'wait', meaning: 'too many frames of this kind; the retry time says when to go on' },
   unavailable: { class: 'wait', meaning: 'the page cannot be loaded or written just now' },
   expired: {

@@ -17,5 +17,9 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     seed: 504,
     found: 'text refused as missing, its number given to another, while another node appended it (K82)',
   },
+  {
+    seed: 17357,
+    found: 'a number refused by one node and kept by another: what came behind it was let in (C112)',
+  },
   { seed: 127, found: 'a live text kept a deletion that was told before its commit and never came (K82)' },
 ];
