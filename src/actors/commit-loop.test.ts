@@ -73,10 +73,11 @@ function stage(bytesOfEach = 1, changesOfEach = 1) {
   const { store, appends, reads, wanted } = scriptedStore(told);
   const timers: { delayMs: number; run(): Promise<void> }[] = [];
   const done: (number | null)[] = [];
-  const [dirty, gone, shared] = [new Set<PageId>(), new Set<PageId>(), new Set<PageId>()];
+  const [dirty, gone] = [new Set<PageId>(), new Set<PageId>()];
   const after: Clock['after'] = (delayMs, callback) => {
-    timers.push({ delayMs, run: async () => (callback(), settle()) });
-    return { cancel() {} };
+    const timer = { delayMs, run: async () => (callback(), settle()) };
+    timers.push(timer);
+    return { cancel: () => void timers.splice(timers.indexOf(timer), 1) };
   };
   const clock: Clock = { now: () => 0, monotonic: () => 0, after };
   const loop = new CommitLoop<PageId>({
@@ -87,7 +88,7 @@ function stage(bytesOfEach = 1, changesOfEach = 1) {
     takeBatch: (page) => {
       if (!dirty.delete(page)) return undefined;
       const changes = Array.from({ length: changesOfEach }, (_, i) => change(i + 1, bytesOfEach));
-      return { owner: page, epoch: EPOCH, known: seq(0), changes, isShared: shared.has(page) };
+      return { owner: page, epoch: EPOCH, known: seq(0), changes };
     },
     appended: (page) => told.push(`appended ${page}`),
     unsettled: (page) => told.push(`unsettled ${page}`),
@@ -107,7 +108,8 @@ function stage(bytesOfEach = 1, changesOfEach = 1) {
   };
   const many = (count: number, from = 0) => Array.from({ length: count }, (_, i) => pageOf(from + i));
   const read = async (known: number, page = PAGE) => (loop.settle(page, EPOCH, seq(known), page), settle());
-  return { appends, read, reads, timers, told, gone, shared, wanted, done, mark, many };
+  const othersWrote = (page: PageId) => (loop.othersWrote(page), loop.pump());
+  return { othersWrote, appends, read, reads, timers, told, gone, wanted, done, mark, many };
 }
 
 describe('group commit', () => {
@@ -302,8 +304,8 @@ describe('a log that is another one', () => {
 
 describe('several nodes on one page', () => {
   test('C101 whoever has appended to it leaves it to the others for a moment, and no other page', async () => {
-    const { appends, timers, shared, mark } = stage();
-    shared.add(pageOf(0));
+    const { appends, timers, mark, othersWrote } = stage();
+    othersWrote(pageOf(0));
     mark(pageOf(0));
     await appends[0]!.answer(true);
     mark(pageOf(0), pageOf(1));
@@ -315,10 +317,26 @@ describe('several nodes on one page', () => {
     expect(appends.at(-1)!.pages).toEqual([pageOf(0)]);
   });
 
+  test('C125 what the others wrote ends their turn, on that page', async () => {
+    const { appends, timers, mark, othersWrote } = stage();
+    othersWrote(pageOf(0));
+    othersWrote(pageOf(1));
+    mark(pageOf(0), pageOf(1));
+    await appends[0]!.answer(true);
+    mark(pageOf(0), pageOf(1));
+    expect([appends.length, timers.length]).toEqual([1, 2]);
+    othersWrote(pageOf(1));
+    expect([appends.at(-1)!.pages, timers.length]).toEqual([[pageOf(1)], 1]);
+    // Nobody has a turn there.
+    othersWrote(pageOf(2));
+    othersWrote(pageOf(1));
+    expect([appends.length, timers.length]).toEqual([2, 1]);
+  });
+
   test('C101 when the others are too late all the same they get more and more time, then less again', async () => {
-    const { appends, timers, shared, wanted, mark } = stage();
+    const { appends, timers, wanted, mark, othersWrote } = stage();
     const turns: number[] = [];
-    shared.add(pageOf(0));
+    othersWrote(pageOf(0));
     for (let turn = 0; turn < 14; turn++) {
       if (turn < 8) wanted.add(pageOf(0));
       else wanted.clear();
@@ -370,8 +388,8 @@ describe('several nodes on one page', () => {
   });
 
   test('C101 who has lost its race goes on at once', async () => {
-    const { appends, timers, shared, mark, told } = stage();
-    shared.add(pageOf(0));
+    const { appends, timers, mark, told, othersWrote } = stage();
+    othersWrote(pageOf(0));
     mark(pageOf(0));
     await appends[0]!.lose();
     expect(told).toEqual([`unsettled ${pageOf(0)}`]);

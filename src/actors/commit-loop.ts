@@ -14,7 +14,7 @@
  * others have read it. So it leaves them a turn (`turns.ts`); its own changes gather meanwhile.
  */
 import { backoffMs, type Random, randomFloat } from '../base/random.ts';
-import type { Clock, Millis } from '../base/time.ts';
+import type { Clock, Millis, Timer } from '../base/time.ts';
 import type { Log } from '../base/log.ts';
 import type { AppendBatch, LogEntry, LogStore } from '../persistence/log-store.ts';
 import type { EpochId, PageId, Seq } from '../protocol/ids.ts';
@@ -61,7 +61,6 @@ export interface BatchDone {
 interface Sent<Owner> {
   readonly batch: AppendBatch;
   readonly owner: Owner;
-  readonly isShared: boolean;
 }
 
 const PAGES_MAX = 1000;
@@ -81,8 +80,8 @@ export class CommitLoop<Owner> {
   readonly #options: CommitLoopOptions<Owner>;
   readonly #reads: CircuitBreaker;
   readonly #dirty = new Set<PageId>();
-  /** Appended to just now, and written by other nodes too: it is their turn. */
-  readonly #yielding = new Set<PageId>();
+  /** Appended to just now, and written by other nodes too: it is their turn, until then. */
+  readonly #yielding = new Map<PageId, Timer>();
   readonly #turns = new Turns();
   #inFlight = false;
   #isPausing = false;
@@ -112,8 +111,8 @@ export class CommitLoop<Owner> {
       this.#dirty.delete(page);
       const taken = this.#options.takeBatch(page);
       if (!taken) continue;
-      const { owner, isShared, epoch, known } = taken;
-      sent.push({ owner, isShared, batch: { page, epoch, known, changes: taken.changes } });
+      const { owner, epoch, known } = taken;
+      sent.push({ owner, batch: { page, epoch, known, changes: taken.changes } });
       changes += taken.changes.length;
       for (const { body } of taken.changes) bytes += body.length;
       if (sent.length >= this.#pagesMax || changes >= CHANGES_MAX || bytes >= BYTES_MAX) break;
@@ -138,13 +137,13 @@ export class CommitLoop<Owner> {
     const conflicts = appended ? sent.length - appended.size : null;
     batchDone({ changes, ms: clock.monotonic() - started, conflicts });
     this.#inFlight = false;
-    for (const { batch, owner, isShared } of sent) {
+    for (const { batch, owner } of sent) {
       const isWanted = appended?.get(batch.page);
       if (isWanted === undefined) {
-        if (appended) this.#turns.lost(batch.page);
+        if (appended) this.#turns.lost(batch.page, clock.monotonic());
         this.#options.unsettled(owner);
       } else {
-        const turnMs = this.#turns.won(batch.page, isWanted, isShared, this.#readMs);
+        const turnMs = this.#turns.won(batch.page, isWanted, this.#readMs, clock.monotonic());
         if (turnMs > 0) this.#yield(batch.page, turnMs);
         this.#options.appended(owner);
       }
@@ -173,11 +172,18 @@ export class CommitLoop<Owner> {
   /** Leaves the page to other nodes for that long, and then some. */
   #yield(page: PageId, turnMs: Millis): void {
     const { clock, random } = this.#options;
-    this.#yielding.add(page);
-    clock.after(turnMs * (1 + randomFloat(random)), () => {
+    const timer = clock.after(turnMs * (1 + randomFloat(random)), () => {
       this.#yielding.delete(page);
       this.pump();
     });
+    this.#yielding.set(page, timer);
+  }
+
+  /** Changes of other nodes are in the page: they have had their turn. */
+  othersWrote(page: PageId): void {
+    if (!this.#turns.heard(page, this.#options.clock.monotonic())) return;
+    this.#yielding.get(page)?.cancel();
+    this.#yielding.delete(page);
   }
 
   /** Reads the log of that epoch after `known` until that succeeds, then answers; no longer than its owner lives. */

@@ -15,7 +15,6 @@
  * one appends it; (replica, n) makes that safe.
  */
 import { assert } from '../base/assert.ts';
-import type { Millis } from '../base/time.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { LogEntry, PageHeadAt, StoredChange } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
@@ -35,8 +34,6 @@ import type { ActorWorld, PageBatch, PageMessage, Subscriber, ToldMessage } from
 
 /** Sockets are numbered from 1. */
 const NO_CONNECTION = 0;
-/** So long after another node's changes a page counts as one that others write too. */
-const SHARED_MS = 1000;
 
 type ChangeMessage = PageMessage & { type: 'change' };
 
@@ -53,8 +50,6 @@ export class CommitPipeline {
   #settleWanted = false;
   #readsBegun = 0;
   #headBefore: Seq;
-  /** When another node's changes came last. */
-  #sharedAt: Millis = -Infinity;
   readonly #heldBack = new HeldBack();
   /** Withdrawals that came while the log was being asked. */
   #withdrawals: WireName[] = [];
@@ -242,7 +237,7 @@ export class CommitPipeline {
     if (changes.length === 0) return undefined;
     this.#phase = 'committing';
     const { epoch, head: known } = this.#state;
-    return { epoch, known, changes, isShared: this.#world.clock.monotonic() - this.#sharedAt < SHARED_MS };
+    return { epoch, known, changes };
   }
 
   appended(): void {
@@ -331,7 +326,7 @@ export class CommitPipeline {
     }
     // An append of ours whose outcome was unknown: nobody has told the other nodes.
     const ours = entries.some((_, i) => known(i)?.foreign === false);
-    if (entries.some((_, i) => known(i)?.foreign !== false)) this.#sharedAt = this.#world.clock.monotonic();
+    if (entries.some((_, i) => known(i)?.foreign !== false)) this.#world.othersWrote(this.#page);
     if (ours) for (const frame of committedFrames(this.#page, entries, () => false)) this.#world.tellNodes(this.#page, frame);
     this.#reconsider(() => false, entries);
   } // prettier-ignore

@@ -308,6 +308,18 @@ describe('settling', () => {
     expect(appended()).toEqual(['send 1 notice n=1 op=0 exists', 'publish changes 2: 1.1']);
   });
 
+  test('C125 a page says when others have had their turn: not when the log brings what is its own', () => {
+    live([1]);
+    bench.change(1, 1, undefined, { ms: 501 });
+    bench.batch();
+    unsettled();
+    settled([entry(1, 1, 1)]);
+    expect(bench.othersWrote).toBe(0);
+    bench.actor.receive({ type: 'head', at: { page: PAGE, epoch: EPOCH, head: seq(2), closed: false } });
+    settled([entry(2, 2, 1)]);
+    expect(bench.othersWrote).toBe(1);
+  });
+
   test('C19 the same replica went on through another node: only what the log lacks stays', () => {
     live([1, 2]);
     bench.change(1, 1);

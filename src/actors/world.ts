@@ -61,8 +61,6 @@ export interface PageBatch {
   readonly epoch: EpochId;
   readonly known: Seq;
   readonly changes: readonly StoredChange[];
-  /** Other nodes have written the page just now. */
-  readonly isShared: boolean;
 }
 
 /** A page's encoded state, to be packed and stored. */
@@ -143,6 +141,8 @@ export interface ActorWorld {
   load(page: PageId, create: PageKind | null): void;
   /** The page has changes to append; the commit loop calls `takeBatch` when it is free. Answered by `appended` or `settled`. */
   markDirty(page: PageId): void;
+  /** What other nodes appended was applied. */
+  othersWrote(page: PageId): void;
   /** Read what the log of that epoch holds after `known`, whatever it takes. Answered by `settled` or `displaced`. */
   settle(page: PageId, epoch: EpochId, known: Seq): void;
   /** Packs and stores. Answered by `snapshot_saved` or `snapshot_failed`. */

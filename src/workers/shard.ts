@@ -320,6 +320,7 @@ export class Shard {
       watch: (page) => this.#stalls.watch(page),
       markUntold: (page) => this.#untold.add(page),
       markDirty: (page) => this.#commits.markDirty(page),
+      othersWrote: (page) => this.#commits.othersWrote(page),
       settle: (page, epoch, known) => this.#commits.settle(page, epoch, known, this.#pages.get(page)!),
       saveSnapshot: (page, taken) => void this.#errands.saveSnapshot(this.#pages.get(page)!, taken),
       markPresence: (page) => this.#presenceChanged.add(page),

@@ -37,6 +37,8 @@ export class ActorBench {
   readonly actor: PageActor;
   readonly backlog = { bytes: 0 };
   now = 1_000_000;
+  /** How often others had their turn. */
+  othersWrote = 0;
   /** What other nodes were told of presence: `change ann bob`. */
   readonly shared: string[] = [];
   #effects: Effect[] = [];
@@ -70,6 +72,7 @@ export class ActorBench {
       forget: (connection, ch) => note({ effect: 'forget', connection, ch }),
       load: (_page, create) => note({ effect: 'load', create }),
       markDirty: () => note({ effect: 'dirty' }),
+      othersWrote: () => void this.othersWrote++,
       settle: (_page, _epoch, known) => note({ effect: 'settle', known }),
       saveSnapshot: (_page, { seq: at, plain, private: own }) =>
         note({ effect: 'save', seq: at, plain, private: own }),
