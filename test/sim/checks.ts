@@ -138,29 +138,35 @@ function checkAccounts(page: PageId, log: readonly LogEntry[], journal: Journal)
   }
 }
 
-/** A write whose writer saw another write of the same prop has the higher stamp. */
-function checkCausality(page: PageId, log: readonly LogEntry[], journal: Journal): void {
-  const stamps = new Map<string, ModelStamp & { readonly seq: number }>();
-  for (const { seq, replica, hlcMs, hlcCounter, body } of log) {
+/**
+ * A write whose writer saw another write of the same prop has the higher stamp. An undo writes a value again, whoever made
+ * it, with a later stamp, and may be in the log without the write that it brings back (or before it): who saw the value
+ * need not have seen the undo. So a value stands for the earliest write of it by its first writer, if that was not refused.
+ */
+export function checkCausality(page: PageId, log: readonly LogEntry[], journal: Journal): void {
+  const stamps = new Map<string, ModelStamp>();
+  const nameOf = (token: string, replica: ReplicaId) => `${token} ${replica}`;
+  for (const { replica, hlcMs, hlcCounter, body } of log) {
     const ops = decodeOps(body);
     if ('malformed' in ops) continue;
     for (const op of ops) {
       if (op.op !== 'update' && op.op !== 'insert') continue;
       for (const { value } of op.props) {
         if (typeof value !== 'string') continue;
-        // An undo writes a value again, with a later stamp; and may be in the log before the write that it brings back.
-        const stamp = { ms: hlcMs, counter: hlcCounter, replica, seq };
-        const first = stamps.get(value);
-        if (!first || compareModelStamps(stamp, first) < 0) stamps.set(value, stamp);
+        const stamp = { ms: hlcMs, counter: hlcCounter, replica };
+        const first = stamps.get(nameOf(value, replica));
+        if (!first || compareModelStamps(stamp, first) < 0) stamps.set(nameOf(value, replica), stamp);
       }
     }
   }
+  const stampOf = (token: string) => {
+    const writer = journal.unwritten.has(token) ? undefined : journal.writers.get(token);
+    return writer && stamps.get(nameOf(token, writer));
+  };
   for (const { page: of, token, seen, block, key } of journal.writes) {
-    const [mine, other] = [stamps.get(token), seen === null ? undefined : stamps.get(seen)];
+    const [mine, other] = [stampOf(token), seen === null ? undefined : stampOf(seen)];
     // Of two writes of one change the later wins.
     if (of !== page || !mine || !other || compareModelStamps(mine, other) >= 0) continue;
-    // What was seen was refused later; what the log has of it is the undoing of the write that stood on it.
-    if (other.replica === mine.replica && other.seq > mine.seq) continue;
     throw new SimFailure('who saw a value does not win over it', `${token} over ${seen} at ${key} of ${block}: ${mine.ms}.${mine.counter} over ${other.ms}.${other.counter}`); // prettier-ignore
   }
 }

@@ -52,13 +52,19 @@ function oneEdit(hand: Hand): void {
     const parent = block && dice.chance(0.4) ? block.id : page.root.id;
     const text = dice.chance(0.6) ? dice.pick(WORDS) : '';
     const children = dice.chance(0.1) ? [{ type: 'quote', text: dice.pick(WORDS) }] : [];
-    page.insert({ type: dice.pick(TYPES), parent, text, props: { a: journal.token() }, children });
+    page.insert({
+      type: dice.pick(TYPES),
+      parent,
+      text,
+      props: { a: journal.token(page.replica) },
+      children,
+    });
   } else if (kind < 45) typeText(hand, block.id);
   else if (kind < 68) {
     const target = dice.chance(0.3) ? page.root : block;
     const key = dice.pick(KEYS);
     const seen = target.props[key];
-    const token = journal.token();
+    const token = journal.token(page.replica);
     page.update(target.id, { [key]: token }, dice.chance(0.15) ? dice.pick(TYPES) : undefined);
     journal.wrote({ page: id, block: target.id, key, token, seen: typeof seen === 'string' ? seen : null });
   } else if (kind < 84) move(hand, block);

@@ -2,6 +2,7 @@
  * What was done in a run, as the people who did it know it: every op that was made, handed back, or given up with a page
  * that was left unsaved; every write of a prop, with what its writer saw. The checks hold the log against it.
  */
+import type { PropWrite } from '../../src/document/ops.ts';
 import type { PageId, ReplicaId } from '../../src/protocol/ids.ts';
 
 /** How a check failed. */
@@ -43,10 +44,16 @@ export class Journal {
   edits = 0;
   /** ms from each change to its acknowledgement. */
   readonly waits: number[] = [];
-  #tokens = 0;
+  /** Who wrote each value first. */
+  readonly writers = new Map<string, ReplicaId>();
+  /** Values whose first write was refused: the log may have them all the same, by an undo. */
+  readonly unwritten = new Set<string>();
 
-  token(): string {
-    return `t${++this.#tokens}`;
+  /** A value that nobody has written yet. */
+  token(writer: ReplicaId): string {
+    const token = `t${this.writers.size + 1}`;
+    this.writers.set(token, writer);
+    return token;
   }
 
   wrote(write: PropWritten): void {
@@ -68,6 +75,13 @@ export class Journal {
 
   made(page: PageId, replica: ReplicaId, keys: readonly OpKey[]): void {
     for (const key of keys) this.#account(page, replica, key).made++;
+  }
+
+  /** The props of a write that was refused. */
+  handedBack(replica: ReplicaId, props: readonly PropWrite[]): void {
+    for (const { value } of props) {
+      if (typeof value === 'string' && this.writers.get(value) === replica) this.unwritten.add(value);
+    }
   }
 
   rejected(page: PageId, replica: ReplicaId, code: string, keys: readonly OpKey[]): void {

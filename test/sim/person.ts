@@ -4,6 +4,7 @@
  */
 import { Client } from '../../src/client/client.ts';
 import type { OctavoError, Page } from '../../src/client/index.ts';
+import type { PropWrite } from '../../src/document/ops.ts';
 import type { PageId } from '../../src/protocol/ids.ts';
 import type { Dice } from './dice.ts';
 import { type Hand, makeEdit } from './edits.ts';
@@ -156,6 +157,9 @@ export class Person {
     });
     page.on('rejected', ({ code, ops, message }) => {
       trace.note('rejected', this.index, code, message);
+      for (const op of ops)
+        if ('props' in op && Array.isArray(op.props))
+          journal.handedBack(replica, op.props as readonly PropWrite[]);
       // A text edit that was never taken in comes back as a draft, without its shape.
       const taken = ops.filter((op) => op.op !== 'text' || 'shape' in op);
       journal.rejected(id, replica, code, taken.map((op) => opKey(op.op, 'block' in op ? op.block : null))); // prettier-ignore

@@ -22,4 +22,5 @@ export const regressions: readonly { readonly seed: number; readonly found: stri
     found: 'a number refused by one node and kept by another: what came behind it was let in (C112)',
   },
   { seed: 127, found: 'a live text kept a deletion that was told before its commit and never came (K82)' },
+  { seed: 14338, found: 'the check of causality took an undo for the write that it brought back (H5)' },
 ];
