@@ -8,14 +8,17 @@ import { systemRandom } from './base/random.ts';
 import { systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
 import { createTokenVerifier } from './gateway/auth.ts';
+import { countedHandlers } from './gateway/counted-handlers.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { loggedHandlers } from './gateway/logged-handlers.ts';
 import { openTransport } from './gateway/open-transport.ts';
 import { TRANSPORT_SHARE } from './gateway/outbox.ts';
-import type { HttpReply, TransportHandlers } from './gateway/transport.ts';
+import type { TransportHandlers } from './gateway/transport.ts';
 import { TrustedProxies } from './gateway/trusted-proxies.ts';
 import { decideUpgrade, type UpgradeContext } from './gateway/upgrade.ts';
+import { answerHttp } from './http-answers.ts';
 import { localSecret, removeServerFile, writeServerFile } from './local-server.ts';
+import { measureNode } from './node-metrics.ts';
 import { startEmbeddedPostgres } from './persistence/embedded/embedded-postgres.ts';
 import { openPostgresLogStore } from './persistence/postgres-log-store.ts';
 import { prepareDatabase } from './persistence/prepare-database.ts';
@@ -86,6 +89,10 @@ async function start(
   undo.push(drain);
 
   const readiness = openPostgresLogStore({ url: database.url, log, readConnections: 1, otherConnections: 1 });
+  const { metrics } = gateway;
+  readiness.measure(metrics.registry);
+  const ready = () => readyNow(farewell.begun, readiness);
+  const answered = measureNode(metrics.registry, { shards: shards.count, ready });
   const revocations = followRevocations(database.url, log, gateway);
   const closeStores = async () => void (await Promise.all([revocations.stop(), readiness.close()]));
   undo.push(closeStores);
@@ -104,15 +111,15 @@ async function start(
     close: (socket) => gateway.closed(socket),
     http: (path) =>
       answerHttp(path, {
-        going: () => farewell.begun,
-        ready: () => readiness.ping(),
-        metrics: async () => shards.metrics(await gateway.metrics.registry.getMetricsAsJSON()),
+        ready,
+        metrics: async () => shards.metrics(await metrics.registry.getMetricsAsJSON()),
       }),
   };
+  const counted = countedHandlers(handlers, { clock: systemClock, metrics, answered });
   const transport = await openTransport(
     config.transport,
     { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax * TRANSPORT_SHARE, idleSeconds: IDLE_SECONDS, headMs: limits.unauthenticatedMs },
-    config.logLevel === 'debug' ? loggedHandlers(handlers, log, systemClock) : handlers,
+    config.logLevel === 'debug' ? loggedHandlers(counted, log, systemClock) : counted,
     log,
   ); // prettier-ignore
   gateway.attach(transport, shards);
@@ -132,6 +139,12 @@ async function start(
   const { failed } = database;
   const hurry = () => farewell.hurry();
   return { url, http, transport: transport.name, shards: config.shards, failed, stop, hurry };
+}
+
+/** As /readyz and the metrics tell it. */
+async function readyNow(isGoing: boolean, store: { ping(): Promise<void> }): Promise<void> {
+  if (isGoing) throw new Error(GOING.body);
+  await store.ping().catch(() => Promise.reject(new Error('the database does not answer\n')));
 }
 
 function openShards(config: Config, log: Log, databaseUrl: string, gateway: Gateway): ShardPool {
@@ -166,6 +179,7 @@ function openShards(config: Config, log: Log, databaseUrl: string, gateway: Gate
     },
     {
       record: (type, connection, bytes) => gateway.record(type, connection, bytes),
+      batchDone: (times) => gateway.metrics.batchDone(times, systemClock.monotonic()),
       shardLost: (shard, retryMs) => gateway.shardLost(shard, retryMs),
     },
   );
@@ -217,27 +231,3 @@ async function openDatabase({ databaseUrl, dataDir }: Config, log: Log): Promise
   };
   return { url: embedded.url, failed, stop };
 }
-
-interface HttpSources {
-  going(): boolean;
-  ready(): Promise<void>;
-  metrics(): Promise<string>;
-}
-
-async function answerHttp(path: string, sources: HttpSources): Promise<HttpReply> {
-  const text = (status: number, body: string): HttpReply => ({ status, contentType: 'text/plain; charset=utf-8', body });
-  switch (path) {
-    case '/healthz':
-      return text(200, 'ok\n');
-    case '/readyz':
-      if (sources.going()) return text(503, `not ready: ${GOING.body}`);
-      return sources.ready().then(
-        () => text(200, 'ready\n'),
-        () => text(503, 'not ready: the database does not answer\n'),
-      );
-    case '/metrics':
-      return { status: 200, contentType: 'text/plain; version=0.0.4; charset=utf-8', body: await sources.metrics() };
-    default:
-      return text(404, 'here are /healthz, /readyz, /metrics, and WebSockets at /v1/sync\n');
-  }
-} // prettier-ignore

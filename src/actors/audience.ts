@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { Millis } from '../base/time.ts';
-import type { OpNotice } from '../document/model.ts';
+import type { ChangeKind, OpNotice } from '../document/model.ts';
 import type { Code } from '../protocol/codes.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
 import type { PageId, ReplicaId, Seq } from '../protocol/ids.ts';
@@ -165,8 +165,9 @@ export class Audience {
     n: number,
     replica: ReplicaId,
     { code, message, retryAfterMs = null }: Rejection,
+    kind: ChangeKind = 'unread',
   ): void {
-    this.#world.counts.change('refused', code);
+    this.#world.counts.refused(code, kind);
     this.#world.log.debug({ page: this.#page, connection, n, code }, 'a change was refused');
     const subscriber = this.#subscribers.get(connection);
     if (!subscriber) return;

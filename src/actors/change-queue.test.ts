@@ -44,7 +44,7 @@ describe('ChangeQueue', () => {
 
   test('C2 a commit takes out what was in flight, not what came meanwhile', () => {
     const queue = queueOf(queued(1, 1), queued(2, 1));
-    expect(names(queue.takeBatch())).toEqual(['1.1', '2.1']);
+    expect(names(queue.takeBatch().changes)).toEqual(['1.1', '2.1']);
     queue.push(queued(1, 2));
     expect(names(queue.commit().committed.map(({ change }) => change))).toEqual(['1.1', '2.1']);
     expect(rest(queue)).toEqual(['1.2']);
@@ -56,9 +56,9 @@ describe('ChangeQueue', () => {
 
   test('C21 a batch is bounded in changes and in bytes; one change always fits', () => {
     const many = queueOf(...Array.from({ length: 1500 }, (_, i) => queued(1, i + 1, 1)));
-    expect(many.takeBatch().length).toBe(1000);
+    expect(many.takeBatch().changes.length).toBe(1000);
     many.commit();
-    expect(many.takeBatch().length).toBe(500);
+    expect(many.takeBatch().changes.length).toBe(500);
     const large = queueOf(
       queued(1, 1, 5 << 20),
       queued(1, 2, 3 << 20),
@@ -67,7 +67,7 @@ describe('ChangeQueue', () => {
     );
     const sizes: number[] = [];
     while (large.length > 0) {
-      sizes.push(large.takeBatch().length);
+      sizes.push(large.takeBatch().changes.length);
       large.commit();
     }
     expect(sizes).toEqual([1, 2, 1]);
@@ -81,6 +81,6 @@ describe('ChangeQueue', () => {
     expect([queue.length, queue.bytes]).toEqual([2, 50]);
     expect(queue.lastOf(replicaId(1))).toBeUndefined();
     expect(queue.commit().committed).toEqual([]);
-    expect(names(queue.takeBatch())).toEqual(['2.1', '2.2']);
+    expect(names(queue.takeBatch().changes)).toEqual(['2.1', '2.2']);
   });
 });

@@ -126,20 +126,24 @@ export class ChangeQueue {
     return untold;
   }
 
-  /** The changes of the next append; they stay in the queue until `commit` or `retain`. */
-  takeBatch(): StoredChange[] {
+  /**
+   * The changes of the next append, and how many of them have been handed over before; they stay in the queue until `commit`
+   * or `retain`.
+   */
+  takeBatch(): { readonly changes: StoredChange[]; readonly again: number } {
     const batch: StoredChange[] = [];
-    let bytes = 0;
+    let [bytes, again] = [0, 0];
     for (const queued of this.#changes) {
       const { change } = queued;
       bytes += change.body.length;
       if (queued.foreign || batch.length === APPEND_CHANGES_MAX) break;
       if (batch.length > 0 && bytes > APPEND_BYTES_MAX) break;
+      if (queued.handed) again++;
       queued.handed = true;
       batch.push(change);
     }
     this.#inFlight = batch.length;
-    return batch;
+    return { changes: batch, again };
   }
 
   /** The changes in flight are in the log: takes them out and returns them, and how many of them the page has heard of. */

@@ -15,17 +15,20 @@
  * one appends it; (replica, n) makes that safe.
  */
 import { assert } from '../base/assert.ts';
+import type { Millis } from '../base/time.ts';
 import { TokenBucket } from '../base/token-bucket.ts';
 import type { LogEntry, PageHeadAt, StoredChange } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
-import { type PageId, type ReplicaId, seq, type Seq, SERVER_REPLICA, SERVER_USER } from '../protocol/ids.ts';
+import { type PageId, type ReplicaId, seq, type Seq, SERVER_REPLICA } from '../protocol/ids.ts';
 import type { WireChange, WireName } from '../protocol/messages.ts';
 import { admitChange } from './admission.ts';
 import type { Audience } from './audience.ts';
+import { countCommits } from './commit-counts.ts';
 import { ChangeQueue, type QueuedChange } from './change-queue.ts';
 import { Fuse } from './fuse.ts';
 import { HeldBack } from './held-back.ts';
 import type { PageState } from './page-state.ts';
+import { serverChange } from './server-change.ts';
 import { admitForeign, notTheKnown, reviewQueue } from './settling.ts';
 import { committedFrames } from './telling.ts';
 import { withdrawnFrame } from './volatile-frames.ts';
@@ -50,6 +53,8 @@ export class CommitPipeline {
   #settleWanted = false;
   #readsBegun = 0;
   #headBefore: Seq;
+  /** When the changes in flight were handed to the database. */
+  #handedAt: Millis = 0;
   readonly #heldBack = new HeldBack();
   /** Withdrawals that came while the log was being asked. */
   #withdrawals: WireName[] = [];
@@ -101,7 +106,7 @@ export class CommitPipeline {
     const waiting = verdict.verdict === 'ignore' ? this.#queue.find(replica, n) : undefined;
     const other = notTheKnown({ replica, n, ops }, waiting, this.#state);
     if (other) return this.#audience.reject(connection, n, replica, other);
-    counts.change('duplicate');
+    counts.change('duplicate', 'unread');
     this.#audience.accepted(subscriber, n, replica);
     if (waiting) waiting.connection = connection;
     else this.#audience.acknowledge(subscriber, logged!.lastN, logged!.lastSeq, replica);
@@ -120,11 +125,11 @@ export class CommitPipeline {
     if (refusal) {
       // Another node may have written what it stands on: the log is asked first.
       if (refusal.code === 'missing' && !isSure) return this.#holdBack(subscriber, replica, message, this.settle());
-      return this.#audience.reject(connection, n, replica, refusal);
+      return this.#audience.reject(connection, n, replica, refusal, model.kindOf(decoded));
     }
     const { ms: hlcMs, counter: hlcCounter } = hlc;
     this.#push({ replica, n, hlcMs, hlcCounter, author, at: now, body }, decoded, connection);
-    this.#world.counts.change('accepted');
+    this.#world.counts.change('accepted', model.kindOf(decoded));
     this.#audience.accepted(subscriber, n, replica);
   } // prettier-ignore
 
@@ -146,9 +151,7 @@ export class CommitPipeline {
     const body = this.#closed ? undefined : this.#state.model.dueHousekeeping(now);
     if (!body || this.#queue.lastOf(SERVER_REPLICA)) return;
     const n = (this.#state.replica(SERVER_REPLICA)?.lastN ?? 0) + 1;
-    const stamp = { hlcMs: now, hlcCounter: 0 };
-    const change = { replica: SERVER_REPLICA, n, ...stamp, author: SERVER_USER, at: now, body };
-    this.#push(change, this.#state.model.decode(body), NO_CONNECTION);
+    this.#push(serverChange(n, now, body), this.#state.model.decode(body), NO_CONNECTION);
   }
 
   /** Nothing is left behind in the shard's accounts. */
@@ -233,27 +236,26 @@ export class CommitPipeline {
   /** What to append now, and on which head; nothing while a commit or a read of the log is under way. */
   takeBatch(): PageBatch | undefined {
     if (this.#phase !== 'idle') return undefined;
-    const changes = this.#queue.takeBatch();
+    const { changes, again } = this.#queue.takeBatch();
     if (changes.length === 0) return undefined;
     this.#phase = 'committing';
+    this.#handedAt = this.#world.clock.monotonic();
+    if (again > 0) this.#world.counts.retried(again);
     const { epoch, head: known } = this.#state;
     return { epoch, known, changes };
   }
 
   appended(): void {
     assert(this.#phase === 'committing', 'an append is answered once');
-    const { clock, counts } = this.#world;
-    const now = clock.now();
-    const monotonic = clock.monotonic();
+    const [now, { lostOps }] = [this.#world.clock.now(), this.#state.model];
     const entries: LogEntry[] = [];
     const { committed, told } = this.#queue.commit();
-    for (const { change, decoded, connection, since } of committed) {
+    for (const { change, decoded, connection } of committed) {
       const entry = logEntry(change, seq(this.#state.head + 1));
       this.#audience.notify(connection, entry.n, entry.replica, this.#state.apply(entry, decoded, now));
-      counts.commitMs(monotonic - since);
       entries.push(entry);
     }
-    counts.committed(entries.length);
+    countCommits(this.#world, committed, this.#handedAt, this.#state.model.lostOps - lostOps);
     this.fuse.mend();
     for (const frame of committedFrames(this.#page, entries, (i) => i < told)) this.fuse.everywhere(frame);
     this.#resetModelQueue();
@@ -263,8 +265,7 @@ export class CommitPipeline {
   #resume(): void {
     this.#phase = 'idle';
     if (this.#queue.length === 0) this.fuse.mend();
-    const withdrawals = this.#withdrawals;
-    this.#withdrawals = [];
+    const withdrawals = this.#withdrawals.splice(0);
     if (withdrawals.length > 0) this.#withdrawn(withdrawals);
     if (this.#settleWanted) this.settle();
     else if (this.#queue.length > 0) this.#world.markDirty(this.#page);

@@ -10,6 +10,7 @@
  * Frames of the page that are published meanwhile overtake this. The log may let go of what a slow reader needs next; then
  * it gets a newer snapshot. It never holds on to more than the newest snapshot and the one before.
  */
+import type { Millis } from '../base/time.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
 import type { PageId, Seq } from '../protocol/ids.ts';
 import { WIRE } from '../protocol/limits.ts';
@@ -36,6 +37,14 @@ interface Course {
   position: Seq | null;
   /** Where it will be done: later changes were published to it. */
   to: Seq;
+  /** What it is waited for; null: nothing that is counted. */
+  readonly join: Join | null;
+}
+
+/** One who comes to the page, not one who is on it and lacks something. */
+interface Join {
+  readonly at: Millis;
+  readonly isBack: boolean;
 }
 
 /** Where a reader stands in what the page was told before its commit. */
@@ -68,11 +77,11 @@ export class Joining {
     this.#fuse = fuse;
   }
 
-  /** One who has everything up to `since` (null: nothing) comes to the page. */
-  join(subscriber: Subscriber, since: Seq | null): void {
+  /** One who has everything up to `since` (null: nothing) comes to the page, for which it asked at `at`. */
+  join(subscriber: Subscriber, since: Seq | null, at: Millis): void {
     this.#audience.add(subscriber);
     this.#greet(subscriber);
-    this.start(subscriber, since);
+    this.start(subscriber, since, { at, isBack: since !== null });
     this.#audience.joinTopic(subscriber);
     const { connection, role } = subscriber;
     this.#world.log.debug(
@@ -120,19 +129,24 @@ export class Joining {
   }
 
   /** Brings a reader that has everything up to `since` (null: nothing) to the head, from now on. */
-  start({ connection, ch }: Subscriber, since: Seq | null): void {
+  start({ connection, ch }: Subscriber, since: Seq | null, join: Join | null = null): void {
     const { snapshot, entries } = this.#state.catchUp(since);
-    this.#world.counts.join(snapshot ? 'snapshot' : 'tail');
+    this.#world.counts.catchUp(snapshot ? 'snapshot' : 'tail');
     this.#courses?.delete(connection);
-    const course: Course = { ch, snapshot, part: 0, position: since, to: this.#state.head };
+    const course: Course = { ch, snapshot, part: 0, position: since, to: this.#state.head, join };
     let bytes = snapshot?.body.length ?? 0;
     for (const entry of entries) bytes += entry.body.length;
     if (bytes <= AT_ONCE_BYTES) {
       while (this.#sendNext(connection, course) > 0);
-      return;
+      return this.#done(course);
     }
     (this.#courses ??= new Map()).set(connection, course);
     this.#world.offerBulk(connection, ch);
+  }
+
+  #done({ join }: Course): void {
+    const { clock, counts } = this.#world;
+    if (join) counts.joined(join.isBack, clock.monotonic() - join.at);
   }
 
   /** The reader has room for a window. */
@@ -145,7 +159,10 @@ export class Joining {
         (course && this.#sendNext(connection, course)) ||
         (telling && this.#tellNext(connection, telling)) ||
         0;
-      if (bytes === 0) return this.forget(connection);
+      if (bytes === 0) {
+        if (course) this.#done(course);
+        return this.forget(connection);
+      }
       sent += bytes;
     }
     this.#world.offerBulk(connection, (course ?? telling)!.ch);

@@ -52,7 +52,7 @@ describe('an op of a newer version in the log', () => {
     bench.actor.receive({ type: 'told', message: told(2, holding(2, 2, LONGER), holding(3, 3, FUTURE)) });
     expect(bodies(bench)).toEqual([LONGER, FUTURE]);
     const late = { connection: 2, ch: 20, user: userId('late'), replica: replicaId(2), role: 'viewer' as const };
-    bench.actor.receive({ type: 'subscribe', request: { subscriber: late, since: null, epoch: null, create: null } });
+    bench.actor.receive({ type: 'subscribe', request: { subscriber: late, since: null, epoch: null, create: null, at: 0 } });
     expect(bodies(bench)).toEqual([FUTURE, LONGER, FUTURE]);
   }); // prettier-ignore
 

@@ -18,6 +18,7 @@ import { sortBirths } from './births.ts';
 import { CommitPipeline } from './commit-pipeline.ts';
 import { DivergenceWatch } from './divergence-watch.ts';
 import { follows, Joining } from './joining.ts';
+import { pageBytes } from './page-bytes.ts';
 import { PageState } from './page-state.ts';
 import type { ActorWorld, LoadedPage, PageBatch, PageMessage, SubscribeRequest } from './world.ts';
 
@@ -38,12 +39,6 @@ interface Live {
 }
 
 type State = Loading | Live | { readonly tag: 'gone' };
-
-/** A page without anything in it: actor, pipeline, queue, Maps. */
-const PAGE_BYTES = 2000;
-/** A subscriber, with its presence; a queued change apart from its body: objects, ids, places in Maps. */
-const SUBSCRIBER_BYTES = 500;
-const QUEUED_BYTES = 1000;
 
 /** Clients of a page that is loaded anew for no fault of its own come back after this. */
 const RELOAD_MS = 100;
@@ -75,11 +70,12 @@ export class PageActor {
 
   /** About how much memory the page holds. */
   get bytes(): number {
-    const { size, elsewhereBytes } = this.#audience;
-    const people = PAGE_BYTES + size * SUBSCRIBER_BYTES + elsewhereBytes;
-    if (this.#state.tag !== 'live') return people;
-    const { state, commits } = this.#state;
-    return people + state.bytes + commits.bytes + commits.length * QUEUED_BYTES;
+    return pageBytes(this.#audience, this.#live);
+  }
+
+  /** How many sockets are on it. */
+  get subscribers(): number {
+    return this.#audience.size;
   }
 
   /** Live, and somebody is on it. */
@@ -250,11 +246,11 @@ export class PageActor {
     }
     const live = this.#live;
     assert(live, 'a page that is gone gets no messages');
-    const { subscriber, create, since } = request;
+    const { subscriber, create, since, at } = request;
     if (create !== null && create !== 'blocks') {
       return this.#audience.refuse(subscriber, 'wrong_model', `the page exists as "blocks", not "${create}"`);
     }
-    if (follows(request, live.state)) return live.joining.join(subscriber, since);
+    if (follows(request, live.state)) return live.joining.join(subscriber, since, at);
     // The client has seen more than this copy, or the log of another epoch: read it before answering.
     live.ahead.push({ request, read: live.commits.settle() });
   }
@@ -266,7 +262,7 @@ export class PageActor {
     live.ahead = live.ahead.filter(({ read }) => read > live.commits.settledReads);
     for (const { request } of answered) {
       // Still so after reading the log: a position of another incarnation. It gets the page anew.
-      live.joining.join(request.subscriber, follows(request, live.state) ? request.since : null);
+      live.joining.join(request.subscriber, follows(request, live.state) ? request.since : null, request.at);
     }
   }
 

@@ -67,6 +67,11 @@ export class PageLoader {
     this.#options = options;
   }
 
+  /** Loads that wait in line. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /**
    * The page; undefined if there is none and `create` is null. Rejects when the store fails or the page is damaged. `silent`
    * is called as often as the store has said nothing for a while: the load goes on, but nobody should wait for it.

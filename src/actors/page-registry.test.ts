@@ -55,7 +55,7 @@ function stage(bytesMax: number) {
   };
   const subscribe = (n: number) => {
     const subscriber = { connection: n, ch: 1, user: userId('ann'), replica: replicaId(n), role: 'editor' as const };
-    registry.open(pageOf(n)).receive({ type: 'subscribe', request: { subscriber, since: null, epoch: null, create: null } });
+    registry.open(pageOf(n)).receive({ type: 'subscribe', request: { subscriber, since: null, epoch: null, create: null, at: 0 } });
   };
   const sweepAt = (ms: number): PageId[] => {
     time = ms;

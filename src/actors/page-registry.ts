@@ -21,6 +21,7 @@ export interface PageTotals {
   readonly atRest: number;
   readonly bytes: number;
   readonly queued: number;
+  readonly subscribers: number;
 }
 
 /** Short of memory, this much is made free, so that not every load has to look at every page. */
@@ -74,13 +75,14 @@ export class PageRegistry {
   }
 
   totals(): PageTotals {
-    let [bytes, queued, atRest] = [0, 0, 0];
+    let [bytes, queued, atRest, subscribers] = [0, 0, 0, 0];
     for (const actor of this.#actors.values()) {
       bytes += actor.bytes;
       queued += actor.queueLength;
+      subscribers += actor.subscribers;
       if (actor.isAtRest) atRest++;
     }
-    return { pages: this.#actors.size, atRest, bytes, queued };
+    return { pages: this.#actors.size, atRest, bytes, queued, subscribers };
   }
 
   /** A page has come into memory. */

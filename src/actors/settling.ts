@@ -121,7 +121,8 @@ export function reviewQueue(
       lastN.set(replica, n);
       return true;
     }
-    if (standing.standing === 'refused' && !queued.foreign) audience.reject(connection, n, replica, standing);
+    if (standing.standing === 'refused' && !queued.foreign)
+      audience.reject(connection, n, replica, standing, state.model.kindOf(decoded));
     if (told) (queued.foreign ? foreign : own).push(toName(change));
     return false;
   });

@@ -20,7 +20,7 @@ const WIDE = Uint8Array.from([
 /** Like `bench.subscribe`, but what comes of it stays to be taken. */
 function subscribe(bench: ActorBench, connection: number, since: Seq | null = null): void {
   const subscriber = { connection, ch: 1, user: userId('ann'), replica: replicaId(connection), role: 'editor' as const };
-  bench.actor.receive({ type: 'subscribe', request: { subscriber, since, epoch: null, create: null } });
+  bench.actor.receive({ type: 'subscribe', request: { subscriber, since, epoch: null, create: null, at: 0 } });
 } // prettier-ignore
 
 /** The ops of all changes that these were told from here on, in windows if it comes in windows. */

@@ -2,9 +2,9 @@
  * What an actor may ask of the world, and what it can be told: the whole of its contact with threads, sockets, database
  * and time. An actor never awaits: it asks, returns, and the answer is its next message.
  */
-import type { DocumentModel } from '../document/model.ts';
+import type { ChangeKind, DocumentModel } from '../document/model.ts';
 import type { LogEntry, PageHeadAt, PageKind, StoredChange } from '../persistence/log-store.ts';
-import type { NoticeCode } from '../protocol/codes.ts';
+import type { Code, NoticeCode } from '../protocol/codes.ts';
 import type { EpochId, PageId, ReplicaId, Seq, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { Role, ServerMessage, WirePresence, WireStamp } from '../protocol/messages.ts';
@@ -33,6 +33,8 @@ export interface SubscribeRequest {
   readonly since: Seq | null;
   readonly epoch: EpochId | null;
   readonly create: string | null;
+  /** `clock.monotonic()` when it came. */
+  readonly at: Millis;
 }
 
 /** A page as it was found in the store. */
@@ -157,18 +159,29 @@ export interface ActorWorld {
   markUntold(page: PageId): void;
   /** Presence changed: `takePresence` is called at the end of the turn. */
   markPresence(page: PageId): void;
+  /** What is published now tells of changes, the oldest of which came at `since`. */
+  telling(since: Millis): void;
 }
 
 /** Counted for /metrics; labels are of bounded sets only. */
 export interface ActorCounts {
-  change(outcome: 'accepted' | 'duplicate' | 'refused', code?: string): void;
-  committed(changes: number): void;
-  commitMs(ms: number): void;
+  change(outcome: 'accepted' | 'duplicate', kind: ChangeKind): void;
+  refused(code: Code, kind: ChangeKind): void;
+  /** Handed to the database once more. */
+  retried(changes: number): void;
+  committed(changes: number, bytes: number): void;
+  /** How long a change waited for the database to be free, and then for its commit. */
+  commitMs(waitedMs: Millis, committedMs: Millis): void;
+  /** Ops that lost to a newer stamp. */
+  lost(ops: number): void;
   notice(code: NoticeCode): void;
   /** A page's commits take longer than they may: its changes are told before them. */
   stall(): void;
   volatile(changes: number): void;
-  join(kind: 'snapshot' | 'tail'): void;
+  /** A reader begins to be brought up to the page. */
+  catchUp(kind: 'snapshot' | 'tail'): void;
+  /** One who asked for the page has all of it. `isBack`: it had been here before. */
+  joined(isBack: boolean, ms: Millis): void;
   /** A client's state was found to have another hash than the page's. */
   diverged(): void;
 }

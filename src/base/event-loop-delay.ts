@@ -3,7 +3,8 @@
  * it. Measured by Node.js itself, without a timer of ours. Each scrape begins anew, so the maximum is that since the last.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Gauge, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { gauges } from './gauges.ts';
 
 /** A timer of this many ms is what is measured; the figures are what it was late by, as near as that. */
 const RESOLUTION_MS = 10;
@@ -12,17 +13,15 @@ const RESOLUTION_MS = 10;
 export function measureEventLoopDelay(registry: Registry, thread: string): void {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delays.enable();
-  new Gauge({
-    name: 'octavo_event_loop_delay_ms',
-    help: 'How late the event loop was since the last scrape, by thread: p50, p99 and max',
-    labelNames: ['thread', 'of'],
-    registers: [registry],
-    collect() {
-      const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
-      this.set({ thread, of: 'p50' }, late(delays.percentile(50)));
-      this.set({ thread, of: 'p99' }, late(delays.percentile(99)));
-      this.set({ thread, of: 'max' }, late(delays.max));
+  const late = (nanoseconds: number) => Math.max(0, nanoseconds / 1e9 - RESOLUTION_MS / 1e3);
+  gauges(
+    registry,
+    'octavo_event_loop_delay_seconds',
+    'How late the event loop was since the last scrape, by thread: p50, p99 and max',
+    () => {
+      const found = { p50: delays.percentile(50), p99: delays.percentile(99), max: delays.max };
       delays.reset();
+      return Object.entries(found).map(([of, value]) => [{ thread, of }, late(value)] as const);
     },
-  });
+  );
 }

@@ -12,15 +12,19 @@ export interface Timer {
 export interface Clock {
   /** Wall clock, ms since 1970. May step back; never use it to measure a duration. */
   now(): Millis;
-  /** Monotonic, ms with fractions, from an arbitrary origin. */
+  /** Monotonic, ms with fractions, from an arbitrary origin, which all threads of a process share. */
   monotonic(): Millis;
   /** Calls `callback` once, after `delayMs`. Does not keep a Node.js process alive. */
   after(delayMs: Millis, callback: () => void): Timer;
 }
 
+/** `performance.now()` begins with each thread; a browser, which has none of ours, needs no more than that. */
+const hrtime = (globalThis.process as { hrtime?: { bigint?(): bigint } } | undefined)?.hrtime?.bigint;
+const threadOriginMs = hrtime ? Number(hrtime()) / 1e6 - performance.now() : 0;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic: () => threadOriginMs + performance.now(),
   after(delayMs, callback) {
     const handle = setTimeout(callback, delayMs) as unknown as { unref?: () => void };
     handle.unref?.();

@@ -8,7 +8,8 @@
 import type { PageId } from '../protocol/ids.ts';
 
 /** Who opens one hears those that were opened for the same, and no others. Each has its own way: a storm on one does not delay the other. */
-export type BusTopic = 'changes' | 'presence';
+export const BUS_TOPICS = ['changes', 'presence'] as const;
+export type BusTopic = (typeof BUS_TOPICS)[number];
 
 export interface BusEvents {
   /** The payload is the receiver's to keep. */

@@ -7,7 +7,7 @@ import type { BlockId, PageId, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
 import { BlockTable, isNotice } from './blocks.ts';
 import type { Stamp } from './hlc.ts';
-import type { DocumentModel, OpNotice, QueuedOps, Refusal, RestoreModel } from './model.ts';
+import type { ChangeKind, DocumentModel, OpNotice, QueuedOps, Refusal, RestoreModel } from './model.ts';
 import { decodeOps, encodeOps, type Op, type PropWrite, type TextWrite } from './ops.ts';
 import { decodeSnapshot, encodeSnapshot, MODEL_VERSION } from './snapshot.ts';
 import { QueuedText } from './queued-text.ts';
@@ -44,6 +44,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #movedBlocks = 0;
   readonly #queuedOwners = new Map<number, UserId>();
   readonly #weight = new TableWeight();
+  #lostOps = 0;
 
   /** Throws `MsgpackError` when a stored snapshot is of another shape. */
   constructor(page: PageId, limits: Limits, stored?: { snapshot: Uint8Array | null; private: Uint8Array }) {
@@ -61,6 +62,12 @@ export class BlocksModel implements DocumentModel<Op[]> {
 
   decode(body: Uint8Array): Op[] | { readonly malformed: string } {
     return decodeOps(body);
+  }
+
+  kindOf(ops: Op[]): ChangeKind {
+    const first = ops[0]?.op ?? 'unread';
+    for (let i = 1; i < ops.length; i++) if (ops[i]!.op !== first) return 'mixed';
+    return first;
   }
 
   /**
@@ -242,6 +249,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
       if (client !== null && client !== undefined) this.#yjsOwners.add(client, author);
       const code = this.table.apply(op, stamp);
       this.#weight.applied(op);
+      if (code === 'lost') this.#lostOps++;
       if (isNotice(code) && this.table.isWhole) notices.push({ opIndex, code });
     });
     return notices;
@@ -258,6 +266,10 @@ export class BlocksModel implements DocumentModel<Op[]> {
       if (blocks.length === PURGED_AT_ONCE_MAX) break;
     }
     return blocks.length > 0 ? encodeOps([{ op: 'purge', blocks }]) : undefined;
+  }
+
+  get lostOps(): number {
+    return this.#lostOps;
   }
 
   stateHash(): Uint8Array | null {

@@ -21,6 +21,12 @@ export interface OpNotice {
   readonly code: NoticeCode;
 }
 
+/** What a change does, for those who count: its one op, or that it has several. The last is told of none that was not read. */
+export const CHANGE_KINDS = [
+  'insert', 'update', 'delete', 'restore', 'move', 'text', 'purge', 'unknown', 'mixed', 'unread',
+] as const; // prettier-ignore
+export type ChangeKind = (typeof CHANGE_KINDS)[number];
+
 /** A change in the queue, decoded. */
 export interface QueuedOps<Decoded> {
   readonly decoded: Decoded;
@@ -34,6 +40,7 @@ export type RestoreModel = (snapshot: Uint8Array | null, own: Uint8Array) => Doc
 export interface DocumentModel<Decoded = unknown> {
   readonly version: number;
   decode(body: Uint8Array): Decoded | { readonly malformed: string };
+  kindOf(change: Decoded): ChangeKind;
   admit(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
   /** As `admit`, of a change that is in the queue already: what it recorded before a refusal stays. */
   lay(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
@@ -53,6 +60,8 @@ export interface DocumentModel<Decoded = unknown> {
   encodePrivate(): Uint8Array;
   /** How to make this model again; it holds on to nothing of it. */
   restorer(): RestoreModel;
+  /** How many ops it has applied that lost to a newer stamp: concurrent edits of one thing. */
+  readonly lostOps: number;
   /** About how much memory it takes, with the bytes of the snapshot that it was restored from. */
   readonly bytes: number;
 }

@@ -42,6 +42,13 @@ export interface PoolOptions extends PoolTimeouts {
   readonly clock: Clock;
 }
 
+export interface PoolUse {
+  readonly busy: number;
+  readonly idle: number;
+  /** Queries that wait for a connection. */
+  readonly waiting: number;
+}
+
 export type Row = readonly unknown[];
 
 const KEEP_ALIVE_FIRST_MS = 10_000;
@@ -81,6 +88,11 @@ export class ConnectionPool {
     this.#pool.on('error', lost);
     // While a connection is lent out the pool does not listen; the query under way is told by itself.
     this.#pool.on('connect', (client) => void client.on('error', () => {}));
+  }
+
+  get use(): PoolUse {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { busy: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
   }
 
   /** Runs a statement; rows are arrays in the order of the columns. Rejects with StoreError only. */

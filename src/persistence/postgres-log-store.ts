@@ -6,6 +6,7 @@
  * batch), read (loads and catch-up), other (births, snapshots, readiness). The tables must exist: prepare-database.ts
  * runs first, once for each node.
  */
+import type { Registry } from 'prom-client';
 import type { Log } from '../base/log.ts';
 import { systemClock, type Clock, type Millis } from '../base/time.ts';
 import { assert } from '../base/assert.ts';
@@ -21,6 +22,7 @@ import type {
 } from './log-store.ts';
 import { appendParameters, assertBatches } from './append-parameters.ts';
 import { ConnectionPool, type PoolTimeouts, type Row } from './connection-pool.ts';
+import { measurePools } from './pool-metrics.ts';
 import type { FoundSnapshot, RepairStore } from './repair-store.ts';
 import { checkSnapshot, isChecksumGood, snapshotChecksum } from './snapshot-checksum.ts';
 import { StoreError } from './store-error.ts';
@@ -46,12 +48,17 @@ const SNAPSHOTS_KEPT = 2;
 /** One is the rule; a second is needed when another node makes the same page in the same moment. */
 const CREATE_ATTEMPTS_MAX = 5;
 
+export interface MeasuredStore extends RepairStore {
+  /** Adds the use of its connections to what a thread tells. */
+  measure(registry: Registry): void;
+}
+
 /** Connects at the first call, not now. */
-export function openPostgresLogStore(options: PostgresLogStoreOptions): RepairStore {
+export function openPostgresLogStore(options: PostgresLogStoreOptions): MeasuredStore {
   return new PostgresLogStore(options);
 }
 
-class PostgresLogStore implements RepairStore {
+class PostgresLogStore implements MeasuredStore {
   readonly #log: Log;
   readonly #append: ConnectionPool;
   readonly #read: ConnectionPool;
@@ -193,6 +200,10 @@ class PostgresLogStore implements RepairStore {
     const { seq: at, checksum, body, private: own } = found;
     const rows = await this.#other.query(REMOVE_SNAPSHOT, [page, at, checksum, body, own]);
     return rows.length > 0;
+  }
+
+  measure(registry: Registry): void {
+    measurePools(registry, { append: this.#append, read: this.#read, other: this.#other });
   }
 
   async ping(): Promise<void> {

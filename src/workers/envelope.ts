@@ -1,7 +1,8 @@
 /**
- * Batches of records between the gateway and a shard: one transferable buffer per turn and direction. A record is
+ * Batches of records between the gateway and a shard: one transferable buffer per turn and direction. A batch begins with
+ * two times (`BatchTimes`); then come records:
  *
- *     [type u8] [connection u32] [length u32] [bytes]          little-endian
+ *     [at f64] [since f64]     [type u8] [connection u32] [length u32] [bytes]  …          little-endian
  *
  * To the shard: `frame` (a client's message, unopened), `slowed` (a change past its user's rate: the wait, then the
  * message), `subscribe` (what the gateway knows, then the message), `role`, `closed`, `pull` (a ch: the socket has room for
@@ -10,6 +11,7 @@
  * `pulled` (the answer to `pull`, after its bulk).
  */
 import { assert } from '../base/assert.ts';
+import type { Millis } from '../base/time.ts';
 
 export const TO_SHARD = {
   frame: 1, subscribe: 2, role: 3, unsubscribe: 4, closed: 5, slowed: 6, pull: 7, resume: 8,
@@ -18,16 +20,27 @@ export const FROM_SHARD = {
   send: 1, publish: 2, join: 3, leave: 4, forget: 5, bulk: 6, offer: 7, pulled: 8,
 } as const; // prettier-ignore
 
+const TIMES_BYTES = 16;
 const HEAD_BYTES = 9;
 const FIRST_CAPACITY = 16 << 10;
+
+/** On the clock that all threads share: for the metrics only. */
+export interface BatchTimes {
+  /** When its first record was written. */
+  readonly at: Millis;
+  /** From a shard: when the oldest of the changes came that it tells of; Infinity if it tells of none. */
+  readonly since: Millis;
+}
+
+const NO_TIMES: BatchTimes = { at: 0, since: Infinity };
 
 export class EnvelopeWriter {
   #bytes = new Uint8Array(FIRST_CAPACITY);
   #view = new DataView(this.#bytes.buffer);
-  #length = 0;
+  #length = TIMES_BYTES;
 
   get isEmpty(): boolean {
-    return this.#length === 0;
+    return this.#length === TIMES_BYTES;
   }
 
   get length(): number {
@@ -63,13 +76,20 @@ export class EnvelopeWriter {
   }
 
   /** The batch, in a buffer of its own that can be transferred; the writer starts anew. */
-  take(): Uint8Array {
+  take({ at, since } = NO_TIMES): Uint8Array {
+    this.#view.setFloat64(0, at, true);
+    this.#view.setFloat64(8, since, true);
     const batch = this.#bytes.subarray(0, this.#length);
     this.#bytes = new Uint8Array(FIRST_CAPACITY);
     this.#view = new DataView(this.#bytes.buffer);
-    this.#length = 0;
+    this.#length = TIMES_BYTES;
     return batch;
   }
+}
+
+export function batchTimes(batch: Uint8Array): BatchTimes {
+  const view = new DataView(batch.buffer, batch.byteOffset, TIMES_BYTES);
+  return { at: view.getFloat64(0, true), since: view.getFloat64(8, true) };
 }
 
 /** Calls `visit` for each record of a batch, in order. The bytes are views into it. */
@@ -78,7 +98,7 @@ export function readEnvelope(
   visit: (type: number, connection: number, bytes: Uint8Array) => void,
 ): void {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
-  for (let at = 0; at < batch.length;) {
+  for (let at = TIMES_BYTES; at < batch.length;) {
     const length = view.getUint32(at + 5, true);
     const from = at + HEAD_BYTES;
     assert(from + length <= batch.length, 'a batch holds whole records');

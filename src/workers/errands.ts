@@ -18,7 +18,7 @@ export interface ErrandsOptions {
   readonly loader: PageLoader;
   readonly clock: Clock;
   readonly log: Log;
-  readonly metrics: Pick<ShardMetrics, 'loadMs' | 'noRoom' | 'snapshot'>;
+  readonly metrics: Pick<ShardMetrics, 'loadMs' | 'noRoom' | 'snapshot' | 'snapshotFailed'>;
   answer(actor: PageActor, message: PageMessage): void;
   turnEnded(): void;
 }
@@ -37,6 +37,10 @@ export class Errands {
 
   constructor(options: ErrandsOptions) {
     this.#options = options;
+  }
+
+  get loadsWaiting(): number {
+    return this.#options.loader.waiting;
   }
 
   /** ms for which a page that failed is left alone. */
@@ -104,13 +108,15 @@ export class Errands {
   }
 
   async saveSnapshot(actor: PageActor, taken: TakenSnapshot): Promise<void> {
-    const { loader, log, metrics, answer, turnEnded } = this.#options;
+    const { loader, clock, log, metrics, answer, turnEnded } = this.#options;
+    const started = clock.monotonic();
     try {
       const snapshot = await loader.save(actor.page, taken);
-      metrics.snapshot(snapshot.body.length);
+      metrics.snapshot(snapshot.body.length, clock.monotonic() - started);
       answer(actor, { type: 'snapshot_saved', snapshot });
     } catch (error) {
       // The outside world: the log has everything, the next snapshot covers more.
+      metrics.snapshotFailed();
       log.warn({ page: actor.page, error: String(error) }, 'a snapshot could not be stored');
       answer(actor, { type: 'snapshot_failed' });
     }

@@ -39,6 +39,7 @@ export function openShard(config: ShardConfig, log: Log, emit: (batch: Uint8Arra
     random: systemRandom,
     emit,
   });
+  store.measure(shard.metrics.registry);
   measureEventLoopDelay(shard.metrics.registry, `shard ${index}`);
   return shard;
 }

@@ -4,6 +4,7 @@
  */
 import type { Limits } from '../protocol/limits.ts';
 import type { RedisAddress } from '../cluster/redis-address.ts';
+import type { MetricList } from './merged-metrics.ts';
 
 /** What a shard needs to start; plain data, so that it can cross to a thread. */
 export interface ShardConfig {
@@ -31,8 +32,8 @@ export interface ShardPortEvents {
 
 export interface ShardPort {
   post(batch: Uint8Array): void;
-  /** The shard's metrics as prom-client's JSON. Rejects if it does not answer in time. */
-  metrics(): Promise<unknown>;
+  /** Rejects if it does not answer in time. */
+  metrics(): Promise<MetricList>;
   /** Commits and snapshots within `deadlineMs`, then ends. */
   drain(deadlineMs: number): Promise<void>;
   /** Called once a second: asks for a sign of life. True when there has been none for so long that the shard hangs. */

@@ -1,27 +1,34 @@
 /**
- * What one shard counts, in a prom-client registry of its own; the gateway merges all registries for /metrics. Labels are
- * of bounded sets only: codes, outcomes.
+ * What one shard counts, in a registry of its own; those of all threads are merged for /metrics. Labels are of bounded sets
+ * only: codes, outcomes. The table of all metrics is in docs/operations.md.
  */
-import { getHeapStatistics } from 'node:v8';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import type { BatchDone } from '../actors/commit-loop.ts';
-import type { PageTotals } from '../actors/page-registry.ts';
 import type { ActorCounts } from '../actors/world.ts';
-import type { BusTopic } from '../cluster/bus.ts';
-
-const MS_BUCKETS = [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096];
+import { Spread, durations } from '../base/spread.ts';
+import { Tally, TallyBy } from '../base/tally.ts';
+import type { Millis } from '../base/time.ts';
+import { BUS_TOPICS, type BusTopic } from '../cluster/bus.ts';
+import { CHANGE_KINDS } from '../document/model.ts';
+import { CODES, type Code, NOTICES, type NoticeCode } from '../protocol/codes.ts';
+import { gauge } from '../base/gauges.ts';
+import { hopTimes } from './hop-times.ts';
+import { type ShardFacts, type ShardState, shardGauges } from './shard-gauges.ts';
 
 export interface ShardMetrics {
   readonly registry: Registry;
   readonly actors: ActorCounts;
   /** Called once, where there is a bus. */
   bus(isUp: () => boolean): BusCounts;
+  /** How long a batch of the gateway was on its way. */
+  arrived(ms: Millis): void;
   batchDone(done: BatchDone): void;
-  snapshot(bytes: number): void;
+  snapshot(bytes: number, ms: Millis): void;
+  snapshotFailed(): void;
   eviction(): void;
   /** A page was not loaded, since pages in use take all the memory there is for them. */
   noRoom(): void;
-  loadMs(ms: number, ok: boolean): void;
+  loadMs(ms: Millis, ok: boolean): void;
 }
 
 export interface BusCounts {
@@ -30,154 +37,130 @@ export interface BusCounts {
   received(topic: BusTopic): void;
 }
 
-function metricsIn(registry: Registry) {
-  const registers = [registry];
-  return {
-    counter: <L extends string>(name: string, help: string, labelNames: L[] = [], collect = () => {}) =>
-      new Counter<L>({ name, help, labelNames, registers, collect }),
-    histogram: (name: string, help: string, buckets: number[]) =>
-      new Histogram({ name, help, buckets, registers }),
-    gauge: (name: string, help: string, read: () => number) =>
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read());
-        },
-      }),
-  };
-}
+const CODE_NAMES = Object.keys(CODES) as Code[];
+const NOTICE_NAMES = Object.keys(NOTICES) as NoticeCode[];
+const OUTCOMES = ['accepted', 'duplicate', 'refused'] as const;
+const BATCH_BOUNDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+const SNAPSHOT_BOUNDS = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 
-/** The state of the shard's pages, asked at each scrape. */
-function pageGauges(registry: Registry, gauges: () => PageTotals, shard: number): void {
-  const { gauge } = metricsIn(registry);
-  gauge('octavo_pages_live', 'Pages in memory', () => gauges().pages);
-  gauge('octavo_pages_at_rest', 'Of them those whose document is not decoded', () => gauges().atRest);
-  gauge('octavo_pages_bytes', 'About how many bytes they hold', () => gauges().bytes);
-  new Gauge({
-    name: 'octavo_shard_pages_bytes',
-    help: 'The same for each shard; its bound is MEMORY_MB_PER_SHARD',
-    labelNames: ['shard'],
-    registers: [registry],
-    collect() {
-      this.set({ shard }, gauges().bytes);
-    },
-  });
-  new Gauge({
-    name: 'octavo_shard_heap_bytes',
-    help: 'JavaScript heap in use by the thread of each shard; its bound is SHARD_HEAP_MB',
-    labelNames: ['shard'],
-    registers: [registry],
-    collect() {
-      this.set({ shard }, getHeapStatistics().used_heap_size);
-    },
-  });
-  gauge('octavo_changes_queued', 'Changes waiting for their commit', () => gauges().queued);
-}
-
-function loadMetrics(registry: Registry): Pick<ShardMetrics, 'loadMs' | 'noRoom'> {
-  const { counter, histogram } = metricsIn(registry);
-  const load = histogram('octavo_load_ms', 'Bringing a page into memory', MS_BUCKETS);
-  const loadFailures = counter('octavo_load_failures_total', 'Pages that could not be loaded');
-  const noRoom = counter(
-    'octavo_loads_without_room_total',
-    'Loads refused, since pages in use take all memory',
-  );
-  return {
-    loadMs(ms, ok) {
-      load.observe(ms);
-      if (!ok) loadFailures.inc();
-    },
-    noRoom: () => noRoom.inc(),
-  };
-}
-
-function busMetrics(registry: Registry, isUp: () => boolean): BusCounts {
-  const { counter, gauge } = metricsIn(registry);
-  gauge('octavo_bus_up', 'Shards that hear of other nodes by Redis', () => (isUp() ? 1 : 0));
-  const published = counter('octavo_bus_published_total', 'Messages for other nodes, handed to Redis', [
-    'topic',
-  ]);
-  const dropped = counter(
-    'octavo_bus_dropped_total',
-    'Messages for other nodes not sent, since Redis is away or slow: these find them in the database',
-    ['topic'],
-  );
-  const received = counter('octavo_bus_received_total', 'Messages of other nodes', ['topic']);
-  return {
-    published: (topic, taken) => (taken ? published : dropped).inc({ topic }),
-    received: (topic) => received.inc({ topic }),
-  };
-}
-
-/** `gauges` is asked at each scrape. */
-export function createShardMetrics(gauges: () => PageTotals, shard: number): ShardMetrics {
+/** `state` is asked at each scrape. */
+export function createShardMetrics(state: () => ShardState, facts: ShardFacts): ShardMetrics {
   const registry = new Registry();
-  const { counter, histogram, gauge } = metricsIn(registry);
-
-  pageGauges(registry, gauges, shard);
-  // The hot path counts in plain fields; each counter takes its own when it is asked, or a scrape would lag behind.
-  const hot = { accepted: 0, duplicate: 0, refused: 0, committed: 0 };
-  const changes = counter('octavo_changes_total', 'Changes received, by outcome', ['outcome'], () => {
-    for (const outcome of ['accepted', 'duplicate', 'refused'] as const)
-      changes.inc({ outcome }, hot[outcome]);
-    hot.accepted = hot.duplicate = hot.refused = 0;
+  const by = <K extends string>(name: string, help: string, label: string, keys: readonly K[]) =>
+    new TallyBy(registry, name, help, label, keys);
+  shardGauges(registry, state, facts);
+  const appends = by('octavo_appends_total', 'Append statements, by outcome', 'outcome', ['ok', 'failed']);
+  const conflicts = new Tally(registry, 'octavo_append_conflicts_total', 'Appends of a page that another node was ahead of: read, applied, tried again'); // prettier-ignore
+  const appendMs = durations(registry, 'octavo_append_seconds', 'One append statement');
+  const batchSizes = new Spread(registry, 'octavo_append_changes', 'Changes of one append statement', {
+    bounds: BATCH_BOUNDS,
   });
-  const rejects = counter('octavo_rejects_total', 'Changes refused, by code', ['code']);
-  const committed = counter('octavo_changes_committed_total', 'Changes committed to the log', [], () => {
-    committed.inc(hot.committed);
-    hot.committed = 0;
+  const snapshotBytes = new Spread(registry, 'octavo_snapshot_bytes', 'Snapshots, packed', {
+    bounds: SNAPSHOT_BOUNDS,
   });
-  const notices = counter('octavo_notices_total', 'Ops without effect, by reason', ['code']);
-  const stalls = counter('octavo_stalls_total', 'Pages whose commits took longer than COMMIT_STALL_MS');
-  const volatile = counter('octavo_changes_volatile_total', 'Changes told before their commit');
-  const joins = counter('octavo_joins_total', 'Joins, by what was sent', ['kind']);
-  const divergences = counter(
-    'octavo_divergences_total',
-    'Copies of clients that had another hash than the page at the same seq: never expected',
-  );
-  const appends = counter('octavo_appends_total', 'Append statements, by outcome', ['outcome']);
-  const conflicts = counter(
-    'octavo_append_conflicts_total',
-    'Appends of a page that another node was ahead of: read, applied, tried again',
-  );
-  const evictions = counter('octavo_evictions_total', 'Pages that left memory');
-  const commitMs = histogram('octavo_commit_ms', 'From receipt of a change to its commit', MS_BUCKETS);
-  const appendMs = histogram('octavo_append_ms', 'One append statement', MS_BUCKETS);
-  const batchSize = histogram(
-    'octavo_append_changes',
-    'Changes of one append',
-    [1, 4, 16, 64, 256, 1024, 4096],
-  );
-  const snapshotBytes = histogram('octavo_snapshot_bytes', 'Snapshots, packed', [1e3, 1e4, 1e5, 1e6, 1e7]);
-
-  gauge('octavo_shard_up', 'Shards that answer', () => 1);
-
+  const snapshotMs = durations(registry, 'octavo_snapshot_seconds', 'Packing and storing a snapshot');
+  const snapshotFailures = new Tally(registry, 'octavo_snapshot_failures_total', 'Snapshots that could not be stored: the log has all, the next one covers more'); // prettier-ignore
+  const evictions = new Tally(registry, 'octavo_evictions_total', 'Pages that left memory');
+  const hop = hopTimes(registry);
   return {
     registry,
-    bus: (isUp) => busMetrics(registry, isUp),
-    actors: {
-      change(outcome, code) {
-        hot[outcome]++;
-        if (outcome === 'refused') rejects.inc({ code: code ?? 'other' });
-      },
-      committed: (count) => void (hot.committed += count),
-      commitMs: (ms) => commitMs.observe(ms),
-      notice: (code) => notices.inc({ code }),
-      stall: () => stalls.inc(),
-      volatile: (count) => volatile.inc(count),
-      join: (kind) => joins.inc({ kind }),
-      diverged: () => divergences.inc(),
+    actors: actorCounts(registry, hop),
+    bus: (isUp) => busCounts(registry, isUp),
+    arrived: hop('gateway_to_shard'),
+    batchDone({ changes, ms, conflicts: lost }) {
+      appends.add(lost === null ? 'failed' : 'ok');
+      conflicts.add(lost ?? 0);
+      appendMs.add(ms);
+      batchSizes.add(changes);
     },
-    batchDone({ changes: count, ms, conflicts: lost }) {
-      appends.inc({ outcome: lost === null ? 'failed' : 'ok' });
-      conflicts.inc(lost ?? 0);
-      appendMs.observe(ms);
-      batchSize.observe(count);
+    snapshot(bytes, ms) {
+      snapshotBytes.add(bytes);
+      snapshotMs.add(ms);
     },
-    snapshot: (bytes) => snapshotBytes.observe(bytes),
-    eviction: () => evictions.inc(),
-    ...loadMetrics(registry),
+    snapshotFailed: () => snapshotFailures.add(),
+    eviction: () => evictions.add(),
+    ...loadCounts(registry),
+  };
+}
+
+function actorCounts(registry: Registry, hop: ReturnType<typeof hopTimes>): ActorCounts {
+  const tally = (name: string, help: string) => new Tally(registry, name, help);
+  const by = <K extends string>(name: string, help: string, label: string, keys: readonly K[]) =>
+    new TallyBy(registry, name, help, label, keys);
+  const kinds = new Map(CHANGE_KINDS.map((kind, i) => [kind, i]));
+  const changes = new Tally(
+    registry,
+    'octavo_changes_total',
+    'Changes received, by outcome and by what they do: their op, mixed, or unread when they were not looked at',
+    OUTCOMES.flatMap((outcome) => CHANGE_KINDS.map((op) => ({ outcome, op }))),
+  );
+  const rejects = by('octavo_rejects_total', 'Changes refused, by code', 'code', CODE_NAMES);
+  const retries = tally('octavo_append_retries_total', 'Changes handed to the database once more, after a lost race or an outcome that was unknown'); // prettier-ignore
+  const committed = tally('octavo_changes_committed_total', 'Changes committed to the log');
+  const logBytes = tally('octavo_log_bytes_total', 'Bytes of the changes committed to the log');
+  const commitMs = durations(registry, 'octavo_commit_seconds', 'From receipt of a change by its shard to its commit'); // prettier-ignore
+  const lostOps = tally('octavo_ops_lost_total', 'Ops without effect, since a concurrent edit of the same thing is newer'); // prettier-ignore
+  const notices = by('octavo_notices_total', 'Ops without effect of which their sender was told, by reason', 'code', NOTICE_NAMES); // prettier-ignore
+  const stalls = tally('octavo_stalls_total', 'Pages whose commits took longer than COMMIT_STALL_MS');
+  const volatile = tally('octavo_changes_volatile_total', 'Changes told before their commit');
+  const catchUps = by('octavo_catchups_total', 'Readers brought up to the page, by what they were sent', 'kind', ['snapshot', 'tail']); // prettier-ignore
+  const joins = by('octavo_joins_total', 'Who came to a page: for the first time, or back with what they had', 'kind', ['new', 'back']); // prettier-ignore
+  const joinMs = durations(registry, 'octavo_join_seconds', 'From the receipt of SUBSCRIBE to the last of the page handed out'); // prettier-ignore
+  const divergences = tally('octavo_divergences_total', 'Copies of clients that had another hash than the page at the same seq: never expected'); // prettier-ignore
+  const [queueHop, commitHop] = [hop('queue'), hop('commit')];
+  const offset = (outcome: (typeof OUTCOMES)[number]) => OUTCOMES.indexOf(outcome) * CHANGE_KINDS.length;
+  const offsets = { accepted: offset('accepted'), duplicate: offset('duplicate') };
+  const refused = offset('refused');
+  return {
+    change: (outcome, kind) => changes.add(1, offsets[outcome] + kinds.get(kind)!),
+    refused(code, kind) {
+      changes.add(1, refused + kinds.get(kind)!);
+      rejects.add(code);
+    },
+    retried: (count) => retries.add(count),
+    committed(count, bytes) {
+      committed.add(count);
+      logBytes.add(bytes);
+    },
+    commitMs(waitedMs, committedMs) {
+      queueHop(waitedMs);
+      commitHop(committedMs);
+      commitMs.add(waitedMs + committedMs);
+    },
+    lost: (ops) => lostOps.add(ops),
+    notice: (code) => notices.add(code),
+    stall: () => stalls.add(),
+    volatile: (count) => volatile.add(count),
+    catchUp: (kind) => catchUps.add(kind),
+    joined(isBack, ms) {
+      joins.add(isBack ? 'back' : 'new');
+      joinMs.add(ms);
+    },
+    diverged: () => divergences.add(),
+  };
+}
+
+function loadCounts(registry: Registry): Pick<ShardMetrics, 'loadMs' | 'noRoom'> {
+  const load = durations(registry, 'octavo_load_seconds', 'Bringing a page into memory');
+  const failures = new Tally(registry, 'octavo_load_failures_total', 'Pages that could not be loaded');
+  const noRoom = new Tally(registry, 'octavo_loads_without_room_total', 'Loads refused, since pages in use take all memory'); // prettier-ignore
+  return {
+    loadMs(ms, ok) {
+      load.add(ms);
+      if (!ok) failures.add();
+    },
+    noRoom: () => noRoom.add(),
+  };
+}
+
+function busCounts(registry: Registry, isUp: () => boolean): BusCounts {
+  const by = (name: string, help: string) => new TallyBy<BusTopic>(registry, name, help, 'topic', BUS_TOPICS);
+  gauge(registry, 'octavo_bus_up', 'Shards that hear of other nodes by Redis', () => (isUp() ? 1 : 0));
+  const published = by('octavo_bus_published_total', 'Messages for other nodes, handed to Redis');
+  const dropped = by('octavo_bus_dropped_total', 'Messages for other nodes not sent, since Redis is away or slow: these find them in the database'); // prettier-ignore
+  const received = by('octavo_bus_received_total', 'Messages of other nodes');
+  return {
+    published: (topic, taken) => (taken ? published : dropped).add(topic),
+    received: (topic) => received.add(topic),
   };
 }

@@ -2,6 +2,9 @@
  * A shard's stream to the gateway: records in their order, gathered into one batch a turn. The other direction is read
  * by `shard.ts`; the records' shapes stand in `envelope.ts` and `records.ts`.
  */
+import type { Clock, Millis } from '../base/time.ts';
+import type { Code } from '../protocol/codes.ts';
+import { encodeServerMessage } from '../protocol/encode.ts';
 import { idToBytes, type PageId } from '../protocol/ids.ts';
 import { EnvelopeWriter, FROM_SHARD } from './envelope.ts';
 import { writeCh } from './number-records.ts';
@@ -13,20 +16,35 @@ export class ShardOut {
   readonly #emit: (batch: Uint8Array) => void;
   readonly #out = new EnvelopeWriter();
   readonly #topics = new Map<PageId, Uint8Array>();
+  readonly #clock: Clock;
+  #since: Millis = Infinity;
 
-  constructor(emit: (batch: Uint8Array) => void) {
+  constructor(clock: Clock, emit: (batch: Uint8Array) => void) {
+    this.#clock = clock;
     this.#emit = emit;
   }
 
   /** Everything that this turn brought, as one batch. */
   flush(): void {
-    if (!this.#out.isEmpty) this.#emit(this.#out.take());
+    if (this.#out.isEmpty) return;
+    const times = { at: this.#clock.monotonic(), since: this.#since };
+    this.#since = Infinity;
+    this.#emit(this.#out.take(times));
+  }
+
+  /** This batch tells of changes, the oldest of which came at `since`. */
+  telling(since: Millis): void {
+    if (since < this.#since) this.#since = since;
   }
 
   send(connection: number, frame: Uint8Array): void {
     this.#out.add(FROM_SHARD.send, connection, frame);
     this.#bound();
   }
+
+  error(connection: number, code: Code, message: string, ch: number | null, retryAfterMs: number | null = null): void {
+    this.send(connection, encodeServerMessage({ kind: 'error', code, message, retryAfterMs, ch }));
+  } // prettier-ignore
 
   sendBulk(connection: number, frame: Uint8Array): void {
     this.#out.add(FROM_SHARD.bulk, connection, frame);
@@ -61,7 +79,7 @@ export class ShardOut {
 
   /** Snapshots for a crowd leave in pieces: one batch of all would be copied each time it grows. */
   #bound(): void {
-    if (this.#out.length > BATCH_BYTES) this.#emit(this.#out.take());
+    if (this.#out.length > BATCH_BYTES) this.flush();
   }
 
   #topic(page: PageId): Uint8Array {

@@ -2,13 +2,13 @@
  * All shards of a node: routes records to them, one batch per turn and shard, and starts a dead shard again. What the
  * dead one had not committed was not acknowledged: its clients are told to subscribe again, and resend.
  */
-import { AggregatorRegistry } from 'prom-client';
 import type { Log } from '../base/log.ts';
 import { backoffMs, type Random } from '../base/random.ts';
 import { type Clock, endOfTurn, type Millis, type Timer } from '../base/time.ts';
 import type { PageId, ShardIndex } from '../protocol/ids.ts';
-import { EnvelopeWriter, readEnvelope } from './envelope.ts';
+import { batchTimes, type BatchTimes, EnvelopeWriter, readEnvelope } from './envelope.ts';
 import { openLocalShard } from './local-port.ts';
+import { MergedMetrics, type MetricList } from './merged-metrics.ts';
 import { shardOf } from './page-hash.ts';
 import type { ShardConfig, ShardPort } from './port.ts';
 import { Setbacks } from './setbacks.ts';
@@ -34,6 +34,8 @@ export interface Shards {
 
 export interface ShardPoolEvents {
   record(type: number, connection: number, bytes: Uint8Array): void;
+  /** All records of a batch were handled. */
+  batchDone(times: BatchTimes): void;
   /** It died with all that was not committed; its clients are to come back after `retryMs`. */
   shardLost(shard: ShardIndex, retryMs: Millis): void;
 }
@@ -64,8 +66,11 @@ export class ShardPool implements Shards {
   readonly #slots: Slot[] = [];
   readonly #count: number;
   readonly #deadly = new Setbacks(DEADLY);
+  readonly #metrics = new MergedMetrics();
   #beats: Timer | undefined;
   #flushing = false;
+  /** When the first record of this turn was posted. */
+  #turnAt: Millis = 0;
   #draining = false;
 
   constructor(options: ShardPoolOptions, events: ShardPoolEvents) {
@@ -86,7 +91,10 @@ export class ShardPool implements Shards {
     const working = WorkingPage.allocate();
     const config: ShardConfig = { ...this.#options.config, index, working };
     const events = {
-      onBatch: (batch: Uint8Array) => readEnvelope(batch, this.#events.record),
+      onBatch: (batch: Uint8Array) => {
+        readEnvelope(batch, this.#events.record);
+        this.#events.batchDone(batchTimes(batch));
+      },
       onExit: (reason: string) => this.#lost(index, reason),
     };
     const port =
@@ -114,6 +122,7 @@ export class ShardPool implements Shards {
     log.error({ shard: index, reason, page, livedMs: Math.round(lived), restartMs }, 'a shard died');
     this.#suspect(page, now);
     slot.out.take();
+    void this.#metrics.ended(index);
     slot.restartsAt = now + restartMs;
     const restart = () => void (this.#draining || Object.assign(slot, this.#open(index)));
     if (restartMs === 0) restart();
@@ -155,22 +164,23 @@ export class ShardPool implements Shards {
     this.#slots[shard]!.out.add(type, connection, bytes);
     if (this.#flushing) return;
     this.#flushing = true;
+    this.#turnAt = this.#options.clock.monotonic();
     endOfTurn(() => this.#flush());
   }
 
   #flush(): void {
     this.#flushing = false;
-    for (const { out, port } of this.#slots) if (!out.isEmpty) port.post(out.take());
+    const times = { at: this.#turnAt, since: Infinity };
+    for (const { out, port } of this.#slots) if (!out.isEmpty) port.post(out.take(times));
   }
 
   /** The metrics of all shards, merged, in Prometheus' text format; with those of `own` added. */
-  async metrics(own: unknown): Promise<string> {
+  async metrics(own: MetricList): Promise<string> {
     const answers = await Promise.allSettled(this.#slots.map((slot) => slot.port.metrics()));
-    const parts = [
+    return this.#metrics.merge(
       own,
-      ...answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])),
-    ];
-    return AggregatorRegistry.aggregate(parts as never).metrics();
+      answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : undefined)),
+    );
   }
 
   /** Ends a shard without warning: for tests. */

@@ -15,12 +15,12 @@ import type { PageActor } from '../actors/page-actor.ts';
 import { defaultSnapshotPolicy } from '../actors/snapshot-policy.ts';
 import type { ActorWorld, PageMessage } from '../actors/world.ts';
 import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
-import { encodeServerMessage } from '../protocol/encode.ts';
 import type { PageId, ReplicaId, UserId } from '../protocol/ids.ts';
 import type { ClientMessage, Role } from '../protocol/messages.ts';
 import { readRouteHead } from '../protocol/route.ts';
-import { readEnvelope, TO_SHARD } from './envelope.ts';
+import { batchTimes, readEnvelope, TO_SHARD } from './envelope.ts';
 import { Errands } from './errands.ts';
+import { OpenPages } from './open-pages.ts';
 import { readCh, readSlowed } from './number-records.ts';
 import { OtherNodes } from './other-nodes.ts';
 import { readRole, readSubscribeHead } from './records.ts';
@@ -37,7 +37,7 @@ const FAILED = 'an error ended a page’s actor; it will be reloaded';
 export class Shard {
   readonly #options: ShardOptions;
   readonly #out: ShardOut;
-  readonly #pagesByConnection = new Map<number, Map<number, PageId>>();
+  readonly #openPages = new OpenPages();
   readonly #presenceChanged = new Set<PageId>();
   readonly #untold = new Set<PageId>();
   readonly #stalls: StallWatch;
@@ -45,6 +45,9 @@ export class Shard {
   readonly #pages: PageRegistry;
   readonly #commits: CommitLoop<PageActor>;
   readonly #errands: Errands;
+  readonly #world: ActorWorld;
+  /** When the batch that is being handled came. */
+  #batchAt: Millis = 0;
   #sweepTimer: Timer | undefined;
   #draining = false;
   readonly metrics: ShardMetrics;
@@ -52,14 +55,19 @@ export class Shard {
   constructor(options: ShardOptions) {
     this.#options = options;
     const { store, clock, random, log, limits, compression = threadedCompression, working } = options;
-    this.#out = new ShardOut((batch) => options.emit(batch));
+    this.#out = new ShardOut(clock, (batch) => options.emit(batch));
     this.metrics = (options.createMetrics ?? createShardMetrics)(
-      () => this.#pages.totals(),
-      options.index ?? 0,
+      () => ({
+        ...this.#pages.totals(),
+        backlogBytes: this.#world.backlog.bytes,
+        loadsWaiting: this.#errands.loadsWaiting,
+      }),
+      options,
     );
     const policy = { idleMs: options.evictIdleMs, bytesMax: options.memoryBytesMax };
+    this.#world = this.#makeWorld();
     this.#pages = new PageRegistry(
-      this.#world(),
+      this.#world,
       policy,
       (page) => {
         this.metrics.eviction();
@@ -142,6 +150,8 @@ export class Shard {
   /** Handles one batch of records from the gateway; while it drains nothing new: clients keep it and go elsewhere. */
   receive(batch: Uint8Array): void {
     if (this.#draining) return;
+    this.#batchAt = this.#options.clock.monotonic();
+    this.metrics.arrived(this.#batchAt - batchTimes(batch).at);
     readEnvelope(batch, (type, connection, bytes) => this.#record(type, connection, bytes));
     this.#endTurn();
   }
@@ -162,28 +172,26 @@ export class Shard {
       }
       case TO_SHARD.role: {
         const { ch, role } = readRole(bytes);
-        const page = this.#pagesByConnection.get(connection)?.get(ch);
+        const page = this.#openPages.find(connection, ch);
         if (page) this.#tell(page, { type: 'role', connection, role });
         return;
       }
       case TO_SHARD.unsubscribe:
         return this.#unsubscribe(connection, readCh(bytes));
       case TO_SHARD.pull: {
-        const page = this.#pagesByConnection.get(connection)?.get(readCh(bytes));
+        const page = this.#openPages.find(connection, readCh(bytes));
         if (page) this.#tell(page, { type: 'pull', connection });
         // Whatever became of the page: the gateway asks for one window at a time.
         return this.#out.pulled(connection, bytes);
       }
       case TO_SHARD.resume: {
-        const page = this.#pagesByConnection.get(connection)?.get(readCh(bytes));
+        const page = this.#openPages.find(connection, readCh(bytes));
         if (page) this.#tell(page, { type: 'resume', connection });
         return;
       }
       case TO_SHARD.closed:
-        // A Map may lose entries while it is walked.
-        for (const ch of this.#pagesByConnection.get(connection)?.keys() ?? [])
-          this.#unsubscribe(connection, ch);
-        this.#pagesByConnection.delete(connection);
+        for (const page of this.#openPages.closeAll(connection))
+          this.#tell(page, { type: 'unsubscribe', connection });
         return;
     }
   }
@@ -198,27 +206,23 @@ export class Shard {
     const { ch, page, since, epoch, create } = message;
     const waitMs = this.#pages.get(page) ? 0 : this.#errands.waitMs(page);
     if (waitMs > 0) return this.#refuseForNow(connection, ch, waitMs);
-    let pages = this.#pagesByConnection.get(connection);
-    if (!pages) this.#pagesByConnection.set(connection, (pages = new Map()));
-    pages.set(ch, page);
-    const request = { subscriber: { connection, ch, user, replica, role }, since, epoch, create };
+    this.#openPages.open(connection, ch, page);
+    const subscriber = { connection, ch, user, replica, role };
+    const request = { subscriber, since, epoch, create, at: this.#batchAt };
     this.#guard(this.#pages.open(page), (actor) => actor.receive({ type: 'subscribe', request }));
   }
 
   #unsubscribe(connection: number, ch: number): void {
-    const pages = this.#pagesByConnection.get(connection);
-    const page = pages?.get(ch);
-    if (!page) return;
-    pages!.delete(ch);
-    this.#tell(page, { type: 'unsubscribe', connection });
+    const page = this.#openPages.close(connection, ch);
+    if (page) this.#tell(page, { type: 'unsubscribe', connection });
   }
 
   #frame(connection: number, bytes: Uint8Array, userWaitMs: number): void {
     const message = decodeClientMessage(bytes);
     if (isMalformed(message))
-      return this.#sendMalformed(connection, message.malformed, readRouteHead(bytes)?.ch ?? null);
+      return this.#out.error(connection, 'malformed', message.malformed, readRouteHead(bytes)?.ch ?? null);
     if (!('ch' in message)) return;
-    const page = this.#pagesByConnection.get(connection)?.get(message.ch);
+    const page = this.#openPages.find(connection, message.ch);
     // A page that was refused a moment ago: the client has been told.
     if (!page) return;
     switch (message.kind) {
@@ -241,18 +245,11 @@ export class Shard {
     }
   }
 
-  #sendMalformed(connection: number, message: string, ch: number | null): void {
-    const error = { kind: 'error', code: 'malformed', message, retryAfterMs: null, ch } as const;
-    this.#out.send(connection, encodeServerMessage(error));
-  }
-
   /** The page failed a moment ago and is left alone. */
-  #refuseForNow(connection: number, ch: number, retryAfterMs: number): void {
-    const message = 'the page cannot be loaded; the server’s log says why';
-    const error = { kind: 'error', code: 'unavailable', message, retryAfterMs, ch } as const;
-    this.#out.send(connection, encodeServerMessage(error));
+  #refuseForNow(connection: number, ch: number, waitMs: number): void {
+    this.#out.error(connection, 'unavailable', 'the page cannot be loaded; the server’s log says why', ch, waitMs);
     this.#out.forget(connection, ch);
-  }
+  } // prettier-ignore
 
   #tell(page: PageId, message: PageMessage): void {
     this.#guard(this.#pages.get(page), (actor) => actor.receive(message));
@@ -288,7 +285,7 @@ export class Shard {
     this.#commits.pump();
   }
 
-  #world(): ActorWorld {
+  #makeWorld(): ActorWorld {
     const { clock, limits, log, snapshotPolicy = defaultSnapshotPolicy, hashPolicy } = this.#options;
     const out = this.#out;
     return {
@@ -308,7 +305,7 @@ export class Shard {
       join: (connection, page) => out.join(connection, page),
       leave: (connection, page) => out.leave(connection, page),
       forget: (connection, ch) => {
-        this.#pagesByConnection.get(connection)?.delete(ch);
+        this.#openPages.close(connection, ch);
         out.forget(connection, ch);
       },
       load: (page, create) => {
@@ -324,6 +321,7 @@ export class Shard {
       settle: (page, epoch, known) => this.#commits.settle(page, epoch, known, this.#pages.get(page)!),
       saveSnapshot: (page, taken) => void this.#errands.saveSnapshot(this.#pages.get(page)!, taken),
       markPresence: (page) => this.#presenceChanged.add(page),
+      telling: (since) => out.telling(since),
     };
   }
 

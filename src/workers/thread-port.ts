@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { withTimeout } from '../base/time.ts';
+import type { MetricList } from './merged-metrics.ts';
 import type { ShardConfig, ShardPort, ShardPortEvents } from './port.ts';
 
 export type ToThread =
@@ -11,7 +12,7 @@ export type ToThread =
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'ping' };
 export type FromThread =
-  | { readonly type: 'metrics'; readonly id: number; readonly metrics: unknown }
+  | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricList }
   | { readonly type: 'drained' }
   | { readonly type: 'pong' };
 
@@ -27,7 +28,7 @@ export function openThreadShard(config: ShardConfig, events: ShardPortEvents): S
     workerData: config,
     resourceLimits: { maxOldGenerationSizeMb: config.heapMb },
   });
-  const waiting = new Map<number, (metrics: unknown) => void>();
+  const waiting = new Map<number, (metrics: MetricList) => void>();
   let nextId = 0;
   let asked = false;
   let ended = false;
@@ -61,7 +62,7 @@ export function openThreadShard(config: ShardConfig, events: ShardPortEvents): S
     },
     metrics() {
       const id = nextId++;
-      const answer = new Promise<unknown>((resolve) => waiting.set(id, resolve));
+      const answer = new Promise<MetricList>((resolve) => waiting.set(id, resolve));
       worker.postMessage({ type: 'metrics', id } satisfies ToThread);
       return withTimeout(answer, METRICS_TIMEOUT_MS, () => {
         waiting.delete(id);

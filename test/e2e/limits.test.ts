@@ -323,7 +323,7 @@ test('G78 the delay of every thread’s event loop is at /metrics', async () => 
   for (const thread of ['main', 'shard 0']) {
     for (const of of ['p50', 'p99', 'max'])
       expect(metrics).toMatch(
-        new RegExp(`octavo_event_loop_delay_ms{thread="${thread}",of="${of}"} [0-9.]+`),
+        new RegExp(`octavo_event_loop_delay_seconds{thread="${thread}",of="${of}"} [0-9.]+`),
       );
   }
 });

@@ -45,6 +45,7 @@ test('G19 a shard that dies comes back with all that was committed', async () =>
         const message = decodeServerMessage(bytes);
         if ('kind' in message && message.kind === 'subscribed') heads.push(message.head);
       },
+      batchDone: () => {},
       shardLost: (shard) => lost.push(shard),
     },
   );

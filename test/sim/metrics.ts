@@ -12,16 +12,22 @@ const nothing = () => {};
 export const gatewayMetrics = (): GatewayMetrics => ({
   registry,
   hot: { framesIn: 0, bytesIn: 0, framesOut: 0, published: 0 },
+  handshake: nothing,
+  opened: nothing,
+  gone: nothing,
   refused: nothing,
   closed: nothing,
   slow: { paused: nothing, resumed: nothing },
+  batchDone: nothing,
 });
 
 export const shardMetrics = (): ShardMetrics => ({
   registry,
   actors: silentCounts,
   bus: () => ({ published: nothing, received: nothing }),
+  arrived: nothing,
   batchDone: nothing,
+  snapshotFailed: nothing,
   snapshot: nothing,
   eviction: nothing,
   noRoom: nothing,

@@ -84,6 +84,7 @@ export class ActorBench {
       watch: nothing,
       markUntold: () => void (this.#untold = true),
       markPresence: nothing,
+      telling: nothing,
     };
   }
 
@@ -133,7 +134,7 @@ export class ActorBench {
   subscribe(connection: number, more: Partial<Omit<SubscribeRequest, 'subscriber'>> & { role?: Role; user?: UserId } = {}): string[] {
     const { role = 'editor', user = userId(`user${connection}`), ...rest } = more;
     const subscriber = { connection, ch: 10 * connection, user, replica: replicaId(connection), role };
-    return this.tell({ type: 'subscribe', request: { subscriber, since: null, epoch: null, create: null, ...rest } });
+    return this.tell({ type: 'subscribe', request: { subscriber, since: null, epoch: null, create: null, at: 0, ...rest } });
   } // prettier-ignore
 
   change(connection: number, n: number, drafts: OpDraft[] = [title(`${connection}.${n}`)], more: { replica?: ReplicaId; ms?: number } = {}): string[] {

@@ -7,10 +7,14 @@ const nothing = () => {};
 
 export const silentCounts: ActorCounts = {
   change: nothing,
+  refused: nothing,
+  retried: nothing,
   committed: nothing,
   commitMs: nothing,
+  lost: nothing,
   notice: nothing,
-  join: nothing,
+  catchUp: nothing,
+  joined: nothing,
   diverged: nothing,
   stall: nothing,
   volatile: nothing,
