@@ -52,7 +52,7 @@ export type Op =
   | { readonly op: 'purge'; readonly blocks: readonly BlockId[] }
   | { readonly op: 'unknown'; readonly number: number }; // prettier-ignore
 
-/** The ops of a change, or why the bytes are none. Never throws. `update` bins are views into `bytes`. */
+/** The ops of a change, or why the bytes are none. Never throws. `update` bins may be views into `bytes`. */
 export function decodeOps(bytes: Uint8Array): Op[] | { readonly malformed: string } {
   try {
     const reader = new MsgpackReader(bytes);
@@ -146,7 +146,7 @@ function readProps(reader: MsgpackReader): PropWrite[] {
 
 function readText(reader: MsgpackReader): TextWrite | null {
   if (reader.tryNil()) return null;
-  const update = reader.bin(reader.bytes.length);
+  const update = reader.shortBin(reader.bytes.length);
   const shape = scanTextUpdate(update);
   if ('malformed' in shape) throw new MsgpackError(shape.malformed);
   return { update, shape };

@@ -4,9 +4,8 @@
  * takes many times its bytes.
  */
 import type { ClockRanges } from './clock-ranges.ts';
-import { CONTENT, HAS_ORIGIN, HAS_RIGHT_ORIGIN, UpdateScanner } from './update-scanner.ts';
+import { CONTENT, SKIP, UpdateScanner } from './update-scanner.ts';
 
-const [GC, SKIP] = [0, 10];
 const ANY = Number.MAX_SAFE_INTEGER;
 
 /** Adds to `hidden` every clock that shows no character: what is deleted, and formatting. */
@@ -19,7 +18,7 @@ export function addHidden(update: Uint8Array, hidden: ClockRanges): void {
     for (let left = structs; left > 0; left--) {
       const info = scanner.byte();
       const kind = info & 0x1f;
-      const length = kind === GC || kind === SKIP ? scanner.uint(ANY) : contentLength(scanner, info, kind);
+      const length = scanner.skipStruct(info);
       const shows = kind === CONTENT.string || kind === CONTENT.embed || kind === SKIP;
       if (!shows) hidden.add(client, clock, clock + length);
       clock += length;
@@ -32,21 +31,4 @@ export function addHidden(update: Uint8Array, hidden: ClockRanges): void {
       hidden.add(client, from, from + scanner.uint(ANY));
     }
   }
-}
-
-function contentLength(scanner: UpdateScanner, info: number, kind: number): number {
-  for (const origin of [HAS_ORIGIN, HAS_RIGHT_ORIGIN]) {
-    if ((info & origin) === 0) continue;
-    scanner.uint(ANY);
-    scanner.uint(ANY);
-  }
-  if ((info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN)) === 0) {
-    scanner.uint(1);
-    scanner.str();
-  }
-  if (kind === CONTENT.deleted) return scanner.uint(ANY);
-  if (kind === CONTENT.string) return scanner.str().length;
-  if (kind === CONTENT.format) scanner.str();
-  scanner.str();
-  return 1;
 }

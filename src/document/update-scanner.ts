@@ -5,11 +5,25 @@
 import { WIRE } from '../protocol/limits.ts';
 
 export const CONTENT = { deleted: 1, string: 4, embed: 5, format: 6 } as const;
+/** Structs of other kinds, which only merged or rewritten texts hold: nothing but a length. */
+export const [GC, SKIP] = [0, 10];
+const ANY = Number.MAX_SAFE_INTEGER;
 export const HAS_PARENT_SUB = 0x20;
 export const HAS_RIGHT_ORIGIN = 0x40;
 export const HAS_ORIGIN = 0x80;
 
-export class BadUpdate extends Error {}
+/** As `MsgpackError`: what comes from clients all day walks no stack. */
+export class BadUpdate {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = message;
+  }
+
+  toString(): string {
+    return `BadUpdate: ${this.message}`;
+  }
+}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -23,6 +37,11 @@ export class UpdateScanner {
 
   get left(): number {
     return this.#bytes.length - this.#at;
+  }
+
+  /** Where the next byte is. */
+  get at(): number {
+    return this.#at;
   }
 
   byte(): number {
@@ -58,6 +77,36 @@ export class UpdateScanner {
       throw new BadUpdate('a string that is not UTF-8');
     }
   }
+
+  /** Steps over a string that was checked before; its length as JavaScript counts it: two for what UTF-8 has four bytes for. */
+  skipStr(): number {
+    const bytes = this.uint(this.left);
+    if (bytes > this.left) throw new BadUpdate('it ends too early');
+    const to = this.#at + bytes;
+    let length = 0;
+    for (let at = this.#at; at < to; at++) {
+      const byte = this.#bytes[at]!;
+      if (byte < 0x80 || byte >= 0xc0) length += byte < 0xf0 ? 1 : 2;
+    }
+    this.#at = to;
+    return length;
+  }
+
+  /** Steps over a struct that was checked before and whose info byte was read; its length in clocks. */
+  skipStruct(info: number): number {
+    const kind = info & 0x1f;
+    if (kind === GC || kind === SKIP) return this.uint(ANY);
+    const origins = info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN);
+    if (origins === 0) {
+      this.uint(1);
+      this.skipStr();
+    } else for (let left = origins === HAS_ORIGIN || origins === HAS_RIGHT_ORIGIN ? 2 : 4; left > 0; left--) this.uint(ANY);
+    if (kind === CONTENT.deleted) return this.uint(ANY);
+    if (kind === CONTENT.string) return this.skipStr();
+    if (kind === CONTENT.format) this.skipStr();
+    this.skipStr();
+    return 1;
+  } // prettier-ignore
 
   jsonText(): void {
     const text = this.str();

@@ -68,58 +68,60 @@ const ch = (reader: MsgpackReader) => reader.uint(WIRE.chMax);
 
 /** A message from a client. */
 export function decodeClientMessage(bytes: Uint8Array): ClientMessage | Malformed {
-  return guarded(bytes, (r, kind, count): ClientMessage | Malformed => {
-    switch (kind) {
-      case CLIENT_KIND.hello:
-        need(count, 3);
-        return {
-          kind: 'hello',
-          version: r.uint(),
-          replica: r.id(),
-          clientName: r.str(WIRE.clientNameBytesMax),
-        };
-      case CLIENT_KIND.auth:
-        need(count, 1);
-        return { kind: 'auth', token: r.str(WIRE.tokenBytesMax) };
-      case CLIENT_KIND.ping:
-        need(count, 1);
-        return { kind: 'ping', t: r.uint() };
-      case CLIENT_KIND.subscribe:
-        need(count, 2);
-        return {
-          kind: 'subscribe',
-          ch: ch(r),
-          page: r.id(),
-          since: count > 2 ? nilOr(r, () => readSeq(r)) : null,
-          epoch: count > 3 ? nilOr(r, () => r.id()) : null,
-          create: count > 4 ? nilOr(r, () => r.str(WIRE.typeBytesMax)) : null,
-        };
-      case CLIENT_KIND.unsubscribe:
-        need(count, 1);
-        return { kind: 'unsubscribe', ch: ch(r) };
-      case CLIENT_KIND.change:
-        need(count, 4);
-        return {
-          kind: 'change',
-          ch: ch(r),
-          n: r.uint(),
-          hlc: stamp(r),
-          ops: r.rawValue(),
-          replica: count > 4 ? nilOr(r, () => r.id()) : null,
-        };
-      case CLIENT_KIND.presence:
-        need(count, 2);
-        return { kind: 'presence', ch: ch(r), state: nilOr(r, () => r.rawValue()) };
-      case CLIENT_KIND.sync:
-        need(count, 2);
-        return { kind: 'sync', ch: ch(r), since: readSeq(r) };
-      case CLIENT_KIND.diverged:
-        need(count, 3);
-        return { kind: 'diverged', ch: ch(r), seq: readSeq(r), hash: readHash(r) };
-      default:
-        return { malformed: kind >= 32 ? `kind ${kind} is the server’s to send` : `unknown kind ${kind}` };
-    }
-  });
+  return guarded(bytes, readClientMessage);
+}
+
+function readClientMessage(r: MsgpackReader, kind: number, count: number): ClientMessage | Malformed {
+  switch (kind) {
+    case CLIENT_KIND.hello:
+      need(count, 3);
+      return {
+        kind: 'hello',
+        version: r.uint(),
+        replica: r.id(),
+        clientName: r.str(WIRE.clientNameBytesMax),
+      };
+    case CLIENT_KIND.auth:
+      need(count, 1);
+      return { kind: 'auth', token: r.str(WIRE.tokenBytesMax) };
+    case CLIENT_KIND.ping:
+      need(count, 1);
+      return { kind: 'ping', t: r.uint() };
+    case CLIENT_KIND.subscribe:
+      need(count, 2);
+      return {
+        kind: 'subscribe',
+        ch: ch(r),
+        page: r.id(),
+        since: count > 2 ? nilOr(r, () => readSeq(r)) : null,
+        epoch: count > 3 ? nilOr(r, () => r.id()) : null,
+        create: count > 4 ? nilOr(r, () => r.str(WIRE.typeBytesMax)) : null,
+      };
+    case CLIENT_KIND.unsubscribe:
+      need(count, 1);
+      return { kind: 'unsubscribe', ch: ch(r) };
+    case CLIENT_KIND.change:
+      need(count, 4);
+      return {
+        kind: 'change',
+        ch: ch(r),
+        n: r.uint(),
+        hlc: stamp(r),
+        ops: r.rawValue(),
+        replica: count > 4 && !r.tryNil() ? r.id() : null,
+      };
+    case CLIENT_KIND.presence:
+      need(count, 2);
+      return { kind: 'presence', ch: ch(r), state: nilOr(r, () => r.rawValue()) };
+    case CLIENT_KIND.sync:
+      need(count, 2);
+      return { kind: 'sync', ch: ch(r), since: readSeq(r) };
+    case CLIENT_KIND.diverged:
+      need(count, 3);
+      return { kind: 'diverged', ch: ch(r), seq: readSeq(r), hash: readHash(r) };
+    default:
+      return { malformed: kind >= 32 ? `kind ${kind} is the server’s to send` : `unknown kind ${kind}` };
+  }
 }
 
 function oneOf<T extends string>(reader: MsgpackReader, known: (text: string) => boolean, what: string): T {

@@ -7,21 +7,31 @@
 import type { JsonValue } from '../base/json.ts';
 import { bytesToId, ID_BYTES } from './ids.ts';
 
-export class MsgpackError extends Error {
-  override readonly name = 'MsgpackError';
+/** Bad input, which is the normal case: no Error, since each of those walks the stack, 4 µs a frame of nonsense. */
+export class MsgpackError {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = message;
+  }
+
+  toString(): string {
+    return `MsgpackError: ${this.message}`;
+  }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const NIL = 0xc0;
+const float = new DataView(new ArrayBuffer(8));
+/** V8 keeps so small an array within its object; a view of one would need a buffer outside the heap for both. */
+const COPIED_BYTES_MAX = 64;
 
 export class MsgpackReader {
   readonly bytes: Uint8Array;
-  readonly #view: DataView;
   #at: number;
 
   constructor(bytes: Uint8Array, offset = 0) {
     this.bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = offset;
   }
 
@@ -49,12 +59,30 @@ export class MsgpackReader {
     return this.bytes[this.#advance(1)]!;
   }
 
+  // By hand: a DataView for each frame costs more than all that is read through it.
+  #u8(): number {
+    return this.bytes[this.#advance(1)]!;
+  }
+
   #u16(): number {
-    return this.#view.getUint16(this.#advance(2));
+    const at = this.#advance(2);
+    return (this.bytes[at]! << 8) | this.bytes[at + 1]!;
+  }
+
+  #i32(): number {
+    const { bytes } = this;
+    const at = this.#advance(4);
+    return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
   }
 
   #u32(): number {
-    return this.#view.getUint32(this.#advance(4));
+    return this.#i32() >>> 0;
+  }
+
+  #float(size: 4 | 8): number {
+    const at = this.#advance(size);
+    for (let i = 0; i < size; i++) float.setUint8(i, this.bytes[at + i]!);
+    return this.#finite(size === 4 ? float.getFloat32(0) : float.getFloat64(0));
   }
 
   /** Consumes a nil if one is next. */
@@ -77,7 +105,7 @@ export class MsgpackReader {
     if (tag >= 0xe0) return tag - 0x100;
     switch (tag) {
       case 0xcc:
-        return this.#view.getUint8(this.#advance(1));
+        return this.#u8();
       case 0xcd:
         return this.#u16();
       case 0xce:
@@ -87,19 +115,19 @@ export class MsgpackReader {
         return this.#safe(high * 0x1_0000_0000 + this.#u32());
       }
       case 0xd0:
-        return this.#view.getInt8(this.#advance(1));
+        return (this.#u8() << 24) >> 24;
       case 0xd1:
-        return this.#view.getInt16(this.#advance(2));
+        return (this.#u16() << 16) >> 16;
       case 0xd2:
-        return this.#view.getInt32(this.#advance(4));
+        return this.#i32();
       case 0xd3: {
-        const high = this.#view.getInt32(this.#advance(4));
+        const high = this.#i32();
         return this.#safe(high * 0x1_0000_0000 + this.#u32());
       }
       case 0xca:
-        return this.#finite(this.#view.getFloat32(this.#advance(4)));
+        return this.#float(4);
       case 0xcb:
-        return this.#finite(this.#view.getFloat64(this.#advance(8)));
+        return this.#float(8);
       default:
         throw new MsgpackError('expected a number');
     }
@@ -127,7 +155,7 @@ export class MsgpackReader {
 
   #strLength(tag: number): number {
     if (tag >= 0xa0 && tag < 0xc0) return tag - 0xa0;
-    if (tag === 0xd9) return this.#view.getUint8(this.#advance(1));
+    if (tag === 0xd9) return this.#u8();
     if (tag === 0xda) return this.#u16();
     if (tag === 0xdb) return this.#u32();
     throw new MsgpackError('expected a string');
@@ -159,15 +187,29 @@ export class MsgpackReader {
 
   /** A view of a bin's bytes. */
   bin(bytesMax: number): Uint8Array {
+    const length = this.#binLength(bytesMax);
+    const at = this.#advance(length);
+    return this.bytes.subarray(at, at + length);
+  }
+
+  /** As `bin`, but perhaps a copy: whichever costs less. */
+  shortBin(bytesMax: number): Uint8Array {
+    const length = this.#binLength(bytesMax);
+    const at = this.#advance(length);
+    return length > COPIED_BYTES_MAX
+      ? this.bytes.subarray(at, at + length)
+      : this.bytes.slice(at, at + length);
+  }
+
+  #binLength(bytesMax: number): number {
     const tag = this.#tag();
     let length: number;
-    if (tag === 0xc4) length = this.#view.getUint8(this.#advance(1));
+    if (tag === 0xc4) length = this.#u8();
     else if (tag === 0xc5) length = this.#u16();
     else if (tag === 0xc6) length = this.#u32();
     else throw new MsgpackError('expected a bin');
     if (length > bytesMax) throw new MsgpackError(`a bin of ${length} bytes; at most ${bytesMax}`);
-    const at = this.#advance(length);
-    return this.bytes.subarray(at, at + length);
+    return length;
   }
 
   /** An id: a bin of exactly 16 bytes. */
@@ -282,12 +324,12 @@ export class MsgpackReader {
       case 0xd7: return this.#skipBytes(9); // prettier-ignore
       case 0xd8: return this.#skipBytes(17); // prettier-ignore
       case 0xc4:
-      case 0xd9: return this.#skipBytes(this.#view.getUint8(this.#advance(1))); // prettier-ignore
+      case 0xd9: return this.#skipBytes(this.#u8()); // prettier-ignore
       case 0xc5:
       case 0xda: return this.#skipBytes(this.#u16()); // prettier-ignore
       case 0xc6:
       case 0xdb: return this.#skipBytes(this.#u32()); // prettier-ignore
-      case 0xc7: return this.#skipBytes(this.#view.getUint8(this.#advance(1)) + 1); // prettier-ignore
+      case 0xc7: return this.#skipBytes(this.#u8() + 1); // prettier-ignore
       case 0xc8: return this.#skipBytes(this.#u16() + 1); // prettier-ignore
       case 0xc9: return this.#skipBytes(this.#u32() + 1); // prettier-ignore
       case 0xdc: return this.#count(this.#u16(), 1, Infinity); // prettier-ignore
