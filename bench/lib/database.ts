@@ -14,12 +14,15 @@ import { prepareDatabase } from '../../src/persistence/prepare-database.ts';
 import type { EpochId } from '../../src/protocol/ids.ts';
 import { parentOf } from './processes.ts';
 
-export interface BenchDatabase {
+export interface EmptyDatabase {
   readonly url: string;
-  readonly epoch: EpochId;
   /** PostgreSQL's main process, when it runs on this machine. */
   readonly postmasterPid: number | null;
   drop(): Promise<void>;
+}
+
+export interface BenchDatabase extends EmptyDatabase {
+  readonly epoch: EpochId;
 }
 
 interface Server {
@@ -68,17 +71,23 @@ async function describe(url: string, place: string, stop: () => Promise<void>): 
   }
 }
 
-/** A fresh, migrated database. */
-export async function openBenchDatabase(): Promise<BenchDatabase> {
+/** A fresh database with nothing in it. */
+export async function openEmptyDatabase(): Promise<EmptyDatabase> {
   server ??= findServer();
   const { url: serverUrl, postmasterPid } = await server;
   const name = `octavo_bench_${randomBytes(6).toString('hex')}`;
   await query(serverUrl, `create database ${name} encoding 'UTF8' template template0`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  const epoch = await prepareDatabase({ url: url.href, log: silentLog });
   const drop = async () => void (await query(serverUrl, `drop database if exists ${name} with (force)`));
-  return { url: url.href, epoch, postmasterPid, drop };
+  return { url: url.href, postmasterPid, drop };
+}
+
+/** A fresh, migrated database. */
+export async function openBenchDatabase(): Promise<BenchDatabase> {
+  const database = await openEmptyDatabase();
+  const epoch = await prepareDatabase({ url: database.url, log: silentLog });
+  return { ...database, epoch };
 }
 
 /** Writes all dirty pages out, so that no round pays for the one before. Needs the right to; without it, nothing. */

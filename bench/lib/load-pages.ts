@@ -17,9 +17,9 @@ export interface PreparedPage extends LoadPage {
   readonly head: number;
 }
 
-/** A replica id whose last byte is the client's slot: see `load-client.ts`. */
+/** A replica id whose last byte is the client's slot: see `load-client.ts`. Those past 255 only read. */
 function replicaOf(slot: number): ReplicaId {
-  return (newReplica().slice(0, -2) + slot.toString(16).padStart(2, '0')) as ReplicaId;
+  return (newReplica().slice(0, -2) + Math.min(slot, 0xff).toString(16).padStart(2, '0')) as ReplicaId;
 }
 
 async function loadClient(server: ServerProcess, slot: number, block: BlockId): Promise<LoadClient> {

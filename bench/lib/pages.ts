@@ -52,7 +52,7 @@ const SYLLABLES = [
 ];
 
 /** Words that nobody has written, so that a page packs about as well as prose and not like one repeated sentence. */
-function prose(characters: number, random: Random): string {
+export function prose(characters: number, random: Random): string {
   let text = '';
   while (text.length < characters) {
     for (let left = 1 + randomBelow(random, 4); left > 0; left--) text += SYLLABLES[randomBelow(random, SYLLABLES.length)];

@@ -7,8 +7,9 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 export interface Usage {
-  /** CPU seconds of all threads. */
+  /** CPU seconds of all threads, and of the main one. */
   readonly cpu: number;
+  readonly main: number;
   /** Seconds that the main thread waited for a core. */
   readonly wait: number;
 }
@@ -34,7 +35,7 @@ const list = (path: string): string[] => {
 };
 
 /** `schedstat`: ns on a core, ns waiting for one, time slices. */
-function schedstat(path: string): Usage {
+function schedstat(path: string): Omit<Usage, 'main'> {
   const [cpu, wait] = (read(path) ?? '0 0').split(' ').map(Number);
   return { cpu: cpu! / NS, wait: wait! / NS };
 }
@@ -42,21 +43,32 @@ function schedstat(path: string): Usage {
 export function usageOf(pid: number): Usage {
   let cpu = 0;
   for (const task of list(`/proc/${pid}/task`)) cpu += schedstat(`/proc/${pid}/task/${task}/schedstat`).cpu;
-  return { cpu, wait: schedstat(`/proc/${pid}/schedstat`).wait };
+  const { cpu: main, wait } = schedstat(`/proc/${pid}/schedstat`);
+  return { cpu, main, wait };
 }
 
 /** CPU seconds of each thread, by thread id. */
-export function threadsOf(pid: number): Map<number, Usage> {
-  const threads = new Map<number, Usage>();
+export function threadsOf(pid: number): Map<number, Omit<Usage, 'main'>> {
+  const threads = new Map<number, Omit<Usage, 'main'>>();
   for (const task of list(`/proc/${pid}/task`)) {
     threads.set(Number(task), schedstat(`/proc/${pid}/task/${task}/schedstat`));
   }
   return threads;
 }
 
-function statOf(pid: number): { name: string; parent: number } | undefined {
-  const match = /^\d+ \((.*)\) \S+ (\d+)/s.exec(read(`/proc/${pid}/stat`) ?? '');
-  return match ? { name: match[1]!, parent: Number(match[2]) } : undefined;
+/** Of `/proc/PID/stat`: ticks are hundredths of a second. */
+function statOf(pid: number): { name: string; parent: number; ticks: number } | undefined {
+  const match = /^\d+ \((.*)\) (.*)$/s.exec(read(`/proc/${pid}/stat`) ?? '');
+  if (!match) return undefined;
+  const fields = match[2]!.split(' ').map(Number);
+  return { name: match[1]!, parent: fields[1]!, ticks: fields[11]! + fields[12]! };
+}
+
+const allPids = (): number[] => list('/proc').map(Number).filter(Number.isInteger);
+
+/** CPU seconds of every process that can be seen. */
+export function cpuByProcess(): Map<number, number> {
+  return new Map(allPids().map((pid) => [pid, (statOf(pid)?.ticks ?? 0) / 100]));
 }
 
 /** The parent of a process on this machine, if the process is what it is thought to be. */
@@ -65,15 +77,16 @@ export function parentOf(pid: number, name: string): number | null {
   return stat?.name === name ? stat.parent : null;
 }
 
-/** CPU seconds of a process and its direct children: PostgreSQL's shape. */
+/** A process and its direct children: PostgreSQL's shape. */
+export function familyOf(pid: number | null): number[] {
+  if (pid === null) return [];
+  return [pid, ...allPids().filter((child) => statOf(child)?.parent === pid)];
+}
+
+/** CPU seconds of a process and its direct children. */
 export function familyCpu(pid: number | null): number {
   if (pid === null) return NaN;
-  let cpu = usageOf(pid).cpu;
-  for (const entry of list('/proc')) {
-    const child = Number(entry);
-    if (Number.isInteger(child) && statOf(child)?.parent === pid) cpu += usageOf(child).cpu;
-  }
-  return cpu;
+  return familyOf(pid).reduce((sum, one) => sum + usageOf(one).cpu, 0);
 }
 
 /** Binds all threads of a process to one core; says whether it did. */

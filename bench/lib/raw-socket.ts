@@ -1,13 +1,13 @@
 /**
  * A WebSocket client with nothing to spare: a TCP socket, the handshake, and frames found in what arrives. The mask that
  * the protocol asks of clients is zero, so a payload is its own masked form and a frame can be written in place. Enough
- * for a server that sends whole binary messages; pings are answered.
+ * for a server that sends whole messages; pings are answered.
  */
 import { connect, type Socket } from 'node:net';
 import { SUBPROTOCOL } from '../../src/protocol/messages.ts';
 import { BenchError } from './must.ts';
 
-const OPCODE = { binary: 2, close: 8, ping: 9, pong: 10 } as const;
+const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 const MASK_BYTES = 4;
 /** Bytes before the payload of a client's frame of at most 125 bytes. */
 export const SMALL_HEAD_BYTES = 2 + MASK_BYTES;
@@ -33,13 +33,16 @@ export function clientFrame(payload: Uint8Array, opcode: number = OPCODE.binary)
   return frame;
 }
 
-/** Called with a message's place in `bytes`, which is only valid during the call. */
-export type OnMessage = (bytes: Uint8Array, from: number, to: number) => void;
+/** Called with a message's place in `bytes`, which is only valid during the call. The first may come before `open` returns. */
+export type OnMessage = (bytes: Uint8Array, from: number, to: number, socket: RawSocket) => void;
 
 export class RawSocket {
   readonly #socket: Socket;
   readonly #onMessage: OnMessage;
-  #rest: Uint8Array | undefined;
+  /** The beginning of a frame, and how many bytes it takes to read on: put together once, however large it is. */
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
+  #needed = 0;
   /** Bytes of messages received, heads included. */
   bytesIn = 0;
 
@@ -48,8 +51,8 @@ export class RawSocket {
     this.#onMessage = onMessage;
   }
 
-  /** Connects to a `ws://` address; resolves after the server's 101. */
-  static open(url: string, token: string, onMessage: OnMessage): Promise<RawSocket> {
+  /** Connects to a `ws://` address, with a token as to Octavo; resolves after the server's 101. */
+  static open(url: string, token: string | null, onMessage: OnMessage): Promise<RawSocket> {
     const { hostname, port, pathname } = new URL(url);
     return new Promise((resolve, reject) => {
       const socket = connect({ host: hostname, port: Number(port), noDelay: true });
@@ -58,7 +61,7 @@ export class RawSocket {
       socket.write(
         `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
           `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n` +
-          `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+          (token === null ? '\r\n' : `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nAuthorization: Bearer ${token}\r\n\r\n`),
       );
       let head = '';
       socket.on('data', function handshake(data: Buffer) {
@@ -84,15 +87,24 @@ export class RawSocket {
     this.write(clientFrame(message));
   }
 
+  sendText(text: string): void {
+    this.write(clientFrame(Buffer.from(text), OPCODE.text));
+  }
+
   close(): void {
     this.#socket.destroy();
   }
 
   #arrived(data: Uint8Array): void {
     let bytes = data;
-    if (this.#rest) {
-      bytes = Buffer.concat([this.#rest, data]);
-      this.#rest = undefined;
+    if (this.#restBytes > 0) {
+      // No copy: what Node.js hands out it does not use again.
+      this.#rest.push(data);
+      this.#restBytes += data.length;
+      if (this.#restBytes < this.#needed) return;
+      bytes = Buffer.concat(this.#rest);
+      this.#rest = [];
+      this.#restBytes = 0;
     }
     let at = 0;
     for (;;) {
@@ -100,12 +112,14 @@ export class RawSocket {
       if (end === undefined) break;
       at = end;
     }
-    // A copy: the bytes may be the socket's own buffer.
-    if (at < bytes.length) this.#rest = bytes.slice(at);
+    if (at === bytes.length) return;
+    this.#rest = [bytes.subarray(at)];
+    this.#restBytes = bytes.length - at;
   }
 
   /** Hands one frame out; the place after it, or undefined when it is not whole yet. */
   #frame(bytes: Uint8Array, at: number): number | undefined {
+    this.#needed = 0;
     if (bytes.length - at < 2) return undefined;
     let length = bytes[at + 1]! & 0x7f;
     let from = at + 2;
@@ -119,14 +133,17 @@ export class RawSocket {
       from += 8;
     }
     const to = from + length;
-    if (to > bytes.length) return undefined;
+    if (to > bytes.length) {
+      this.#needed = to - at;
+      return undefined;
+    }
     this.bytesIn += to - at;
     this.#handle(bytes[at]! & 15, bytes, from, to);
     return to;
   }
 
   #handle(opcode: number, bytes: Uint8Array, from: number, to: number): void {
-    if (opcode === OPCODE.binary) this.#onMessage(bytes, from, to);
+    if (opcode === OPCODE.binary || opcode === OPCODE.text) this.#onMessage(bytes, from, to, this);
     else if (opcode === OPCODE.ping) this.write(clientFrame(bytes.subarray(from, to), OPCODE.pong));
     else if (opcode === OPCODE.close) {
       const code = to - from >= 2 ? (bytes[from]! << 8) | bytes[from + 1]! : 1005;

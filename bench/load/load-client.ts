@@ -12,6 +12,7 @@ import { writeKeystroke } from '../lib/keystroke.ts';
 import { BenchError } from '../lib/must.ts';
 import { RawSocket, SMALL_HEAD_BYTES, writeSmallHead } from '../lib/raw-socket.ts';
 import { opening } from '../lib/joiner.ts';
+import type { Hearing, Typist } from './load-run.ts';
 import type { LoadClient } from './orders.ts';
 
 const FRAME_MAX = SMALL_HEAD_BYTES + 125;
@@ -21,10 +22,15 @@ const OPS_TO_UPDATE = 3 + ID_HEAD + 16;
 /** Outstanding edits of one client whose due moments are remembered. */
 const RING = 1 << 13;
 
-export interface Hearing {
-  /** An edit of the client in `slot` reached this client. `dueAt` is its due moment. */
-  own(client: TypingClient): void;
-  fromPrevious(dueAt: number): void;
+export interface TypistPlace {
+  readonly slot: number;
+  /** The slot that it listens to. */
+  readonly hears: number;
+  /** Collects the page's clients by slot. */
+  readonly page: TypingClient[];
+  readonly hearing: Hearing;
+  /** Which edits count: those in the log, or all that people are told of. */
+  readonly counts: 'durable' | 'told';
 }
 
 let cursor = 0;
@@ -62,58 +68,54 @@ function putUint(target: Uint8Array, at: number, value: number): number {
   return at + bytes;
 }
 
-export class TypingClient {
-  readonly slot: number;
-  readonly #page: TypingClient[];
-  readonly #previousSlot: number;
+export class TypingClient implements Typist {
+  readonly #place: TypistPlace;
   readonly #yjsClient: number;
   readonly #opsHead: Uint8Array;
   readonly #out = new Uint8Array(OUT_BYTES);
   readonly #dueAt = new Float64Array(RING);
-  readonly #hearing: Hearing;
   #outLength = 0;
   #socket!: RawSocket;
   #onOpen: (() => void) | undefined;
   #stampMs = 0;
   #stampCounter = 0;
   #n = 0;
-  /** Edits of this client that it has heard of itself, and that the next client has heard of. */
-  echoed = 0;
-  heard = 0;
+  /** Of its own edits, and of those of the client that it listens to: how many have reached it. */
+  #echoed = 0;
+  #got = 0;
 
-  private constructor(plan: LoadClient, slot: number, slots: number, page: TypingClient[], hearing: Hearing) {
-    this.slot = slot;
-    this.#page = page;
-    this.#previousSlot = (slot + slots - 1) % slots;
+  private constructor(plan: LoadClient, place: TypistPlace) {
+    this.#place = place;
     this.#yjsClient = plan.yjsClient;
-    this.#hearing = hearing;
     this.#opsHead = Uint8Array.of(0x91, 0x93, OP.text, 0xc4, 16, ...idToBytes(plan.block));
   }
 
-  /** Connects and opens the page; `page` collects its clients by slot. */
-  static async open(pageId: string, plan: LoadClient, slot: number, slots: number, page: TypingClient[], hearing: Hearing): Promise<TypingClient> {
-    const client = new TypingClient(plan, slot, slots, page, hearing);
-    page[slot] = client;
+  /** Connects and opens the page. */
+  static async open(pageId: string, plan: LoadClient, place: TypistPlace): Promise<TypingClient> {
+    const client = new TypingClient(plan, place);
+    place.page[place.slot] = client;
     const opened = new Promise<void>((resolve) => (client.#onOpen = resolve));
-    client.#socket = await RawSocket.open(plan.url, plan.token, (bytes, from) => client.#message(bytes, from));
+    client.#socket = await RawSocket.open(plan.url, plan.token, (bytes, from) =>
+      client.#message(bytes, from),
+    );
     client.#socket.write(opening(plan.replica as never, pageId as never, false));
     await opened;
     return client;
-  } // prettier-ignore
+  }
 
   get typed(): number {
     return this.#n;
   }
 
-  get unechoed(): number {
-    return this.#n - this.echoed;
+  get outstanding(): number {
+    const { page, hears } = this.#place;
+    return Math.max(this.#n - this.#echoed, page[hears]!.typed - this.#got);
   }
 
   close(): void {
     this.#socket.close();
   }
 
-  /** Types one character that was due at `dueAt`; it leaves with `flush`. */
   type(dueAt: number, wallMs: number): void {
     const out = this.#out;
     const from = this.#outLength;
@@ -173,7 +175,6 @@ export class TypingClient {
     }
   }
 
-  /** From now on CHANGES are read. */
   listen(): void {
     this.#onOpen = undefined;
   }
@@ -181,7 +182,7 @@ export class TypingClient {
   /** Only what is durable counts: an edit that was told before its commit is heard of when COMMITTED names it. */
   #changes(bytes: Uint8Array, from: number): void {
     cursor = from + 2 + ID_HEAD + 16;
-    if (uint(bytes) === 0) return;
+    if (uint(bytes) === 0 && this.#place.counts === 'durable') return;
     for (let count = arrayLength(bytes); count > 0; count--) {
       const slot = bytes[cursor + 1 + ID_HEAD + 15]!;
       cursor += 1 + ID_HEAD + 16;
@@ -216,16 +217,19 @@ export class TypingClient {
   }
 
   #entry(slot: number, n: number): void {
-    if (slot === this.#previousSlot) {
-      const sender = this.#page[slot]!;
-      if (n !== sender.heard + 1) throw new BenchError(`edit ${n} came after ${sender.heard}`);
-      sender.heard = n;
-      this.#hearing.fromPrevious(sender.#dueAt[(n - 1) % RING]!);
-    }
-    if (slot === this.slot) {
-      if (n !== this.echoed + 1) throw new BenchError(`echo ${n} came after ${this.echoed}`);
-      this.echoed = n;
-      this.#hearing.own(this);
-    }
+    const { slot: own, hears, page, hearing, counts } = this.#place;
+    if (slot === hears) this.#heard(page[slot]!, n);
+    if (slot !== own || (counts === 'told' && n <= this.#echoed)) return;
+    if (n !== this.#echoed + 1) throw new BenchError(`echo ${n} came after ${this.#echoed}`);
+    this.#echoed = n;
+    hearing.own(this);
+  }
+
+  #heard(sender: TypingClient, n: number): void {
+    // It was told before its commit, and is now told of that.
+    if (this.#place.counts === 'told' && n <= this.#got) return;
+    if (n !== this.#got + 1) throw new BenchError(`edit ${n} came after ${this.#got}`);
+    this.#got = n;
+    this.#place.hearing.fromPrevious(sender.#dueAt[(n - 1) % RING]!);
   }
 }

@@ -24,10 +24,18 @@ export type LoadMode =
   | { readonly kind: 'closed'; readonly inFlight: number }
   | { readonly kind: 'open'; readonly perSecond: number };
 
-export type Order =
-  | { readonly type: 'connect'; readonly pages: LoadPage[] }
-  | { readonly type: 'run'; readonly mode: LoadMode; readonly warmUpMs: number; readonly measureMs: number }
-  | { readonly type: 'disconnect' };
+export interface RunOrder {
+  readonly type: 'run';
+  readonly mode: LoadMode;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+  /** Only the first so many clients of each page type; without it all do. */
+  readonly typistsEach?: number;
+}
+
+/** A plan says which clients there are: `LoadPage[]` for the suites. */
+export type Order<Plan> =
+  { readonly type: 'connect'; readonly plan: Plan } | RunOrder | { readonly type: 'disconnect' };
 
 export interface RunResult {
   /** Edits that reached the next client of their page within the window. */
