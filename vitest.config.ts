@@ -7,6 +7,7 @@ const unit = [
   'test/deploy.test.ts',
   'test/contracts/**/*.test.ts',
   'test/sim/**/*.test.ts',
+  'test/bench/**/*.test.ts',
 ];
 /** Both of these run the built server: as its users do, and while things break that it stands on. */
 const endToEnd = ['test/e2e/**/*.test.ts'];

@@ -19,7 +19,9 @@ interface SourceFile {
 
 function sources(folder: string): SourceFile[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter(
+      (entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.parentPath.includes('node_modules'),
+    )
     .map((entry) => {
       const path = relative('.', join(entry.parentPath, entry.name));
       const isTest = path.startsWith('test/') || path.endsWith('.test.ts');

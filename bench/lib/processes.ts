@@ -15,6 +15,7 @@ export interface Usage {
 }
 
 const NS = 1e9;
+const TICKS_PER_SECOND = 100;
 
 function read(path: string): string | undefined {
   try {
@@ -56,19 +57,24 @@ export function threadsOf(pid: number): Map<number, Omit<Usage, 'main'>> {
   return threads;
 }
 
-/** Of `/proc/PID/stat`: ticks are hundredths of a second. */
-function statOf(pid: number): { name: string; parent: number; ticks: number } | undefined {
+/** Of `/proc/PID/stat`; `ofEnded`: the ticks of children that have ended. */
+function statOf(pid: number): { name: string; parent: number; ticks: number; ofEnded: number } | undefined {
   const match = /^\d+ \((.*)\) (.*)$/s.exec(read(`/proc/${pid}/stat`) ?? '');
   if (!match) return undefined;
   const fields = match[2]!.split(' ').map(Number);
-  return { name: match[1]!, parent: fields[1]!, ticks: fields[11]! + fields[12]! };
+  return {
+    name: match[1]!,
+    parent: fields[1]!,
+    ticks: fields[11]! + fields[12]!,
+    ofEnded: fields[13]! + fields[14]!,
+  };
 }
 
 const allPids = (): number[] => list('/proc').map(Number).filter(Number.isInteger);
 
 /** CPU seconds of every process that can be seen. */
 export function cpuByProcess(): Map<number, number> {
-  return new Map(allPids().map((pid) => [pid, (statOf(pid)?.ticks ?? 0) / 100]));
+  return new Map(allPids().map((pid) => [pid, (statOf(pid)?.ticks ?? 0) / TICKS_PER_SECOND]));
 }
 
 /** The parent of a process on this machine, if the process is what it is thought to be. */
@@ -83,10 +89,11 @@ export function familyOf(pid: number | null): number[] {
   return [pid, ...allPids().filter((child) => statOf(child)?.parent === pid)];
 }
 
-/** CPU seconds of a process and its direct children. */
+/** CPU seconds of a process and its direct children, those that have ended among them. */
 export function familyCpu(pid: number | null): number {
   if (pid === null) return NaN;
-  return familyOf(pid).reduce((sum, one) => sum + usageOf(one).cpu, 0);
+  const ended = (statOf(pid)?.ofEnded ?? 0) / TICKS_PER_SECOND;
+  return familyOf(pid).reduce((sum, one) => sum + usageOf(one).cpu, ended);
 }
 
 /** Binds all threads of a process to one core; says whether it did. */

@@ -11,7 +11,8 @@ const OWN = 'octavo';
 function settings(rows: readonly ReportRow[]): string {
   const byPeer = new Map(rows.map((row) => [row.peer, row]));
   const lines = [...byPeer.values()].map(({ peer, about, durable }) => [`\`${peer}\``, about, durable]);
-  return markdownTable(['peer', 'what ran', 'what others see is safe from a crash'], lines, 3);
+  const head = ['peer', 'what ran', 'what others see is safe from a crash'];
+  return markdownTable(head, lines, head);
 }
 
 export function markdownReport(rows: readonly ReportRow[]): string {

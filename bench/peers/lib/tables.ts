@@ -21,12 +21,13 @@ export function digits(value: number | null | undefined): string {
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 
-/** As prettier writes it: columns filled up, numbers to the right. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[], leftColumns = 1): string {
+/** As prettier writes it: columns filled up; those headed by `texts` to the left, numbers to the right. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[], texts: readonly string[] = head.slice(0, 1)): string {
   const widths = head.map((cell, i) => Math.max(3, cell.length, ...rows.map((row) => row[i]!.length)));
+  const isText = head.map((cell) => texts.includes(cell));
   const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => (i < leftColumns ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
-  const rule = widths.map((width, i) => (i < leftColumns ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+    `| ${cells.map((cell, i) => (isText[i] ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`;
+  const rule = widths.map((width, i) => (isText[i] ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
   return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
 } // prettier-ignore
 
@@ -160,5 +161,5 @@ export function detailTable(rows: readonly Row[], scenario: string): string {
       .join('; ')
       .replaceAll('|', '\\|'),
   ]);
-  return markdownTable(['peer', ...columns.map(({ head }) => head), 'notes'], lines);
+  return markdownTable(['peer', ...columns.map(({ head }) => head), 'notes'], lines, ['peer', 'notes']);
 }

@@ -2,6 +2,8 @@
  * The edits of one client on their way: when each was due, by its number from 0. What every listener of that client
  * looks up.
  */
+
+/** Edits of one client under way, at most. */
 const RING = 1 << 13;
 
 export class EditRing {
