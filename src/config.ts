@@ -39,6 +39,8 @@ export interface Config {
   readonly shardHeapMb: number;
   readonly commitStallMs: number;
   readonly headPollMs: number;
+  /** Who may ask for what is told of pages; null: whoever is on this machine. */
+  readonly adminToken: string | null;
   /** How long clients have to move to another node when this one is told to stop. */
   readonly drainMs: number;
   readonly limits: Limits;
@@ -63,6 +65,7 @@ export const VARIABLES: readonly Variable[] = [
   { name: 'JWT_SECRET', fallback: 'generated', meaning: 'key of HS256 tokens, at least 32 bytes' },
   { name: 'JWT_PUBLIC_KEY', fallback: '', meaning: 'instead: a public key (PEM) for RS256, PS256, ES256 or EdDSA tokens' },
   { name: 'JWKS_URL', fallback: '', meaning: 'instead: where the public keys are published' },
+  { name: 'ADMIN_TOKEN', fallback: 'none', meaning: 'bearer of /debug/pages, at least 16 bytes; none: it answers to this machine only' },
   { name: 'TRANSPORT', fallback: 'auto', meaning: 'auto, uws (uWebSockets.js) or ws' },
   { name: 'LOG_LEVEL', fallback: 'info', meaning: LOG_LEVELS.join(', ') },
   { name: 'EVICT_IDLE_MS', fallback: '60000', meaning: 'ms after which a page without subscribers leaves memory' },
@@ -133,6 +136,13 @@ function readTokenKey(env: Env): TokenKey | null {
   return jwks ? { kind: 'jwks', url: jwks } : null;
 } // prettier-ignore
 
+function readAdminToken(env: Env): string | null {
+  const token = env['ADMIN_TOKEN'];
+  if (!token) return null;
+  if (Buffer.byteLength(token) >= 16) return token;
+  throw new ConfigError('ADMIN_TOKEN is shorter than 16 bytes: try `openssl rand -hex 24`');
+}
+
 function readLimits(env: Env): Limits {
   const limits = Object.fromEntries(
     Object.entries(LIMIT_TABLE).map(([name, row]) => [name, integer(env, row.env, row.value, 1, 2 ** 40)]),
@@ -192,6 +202,7 @@ export function readConfig(env: Env): Config {
     shardHeapMb: integer(env, 'SHARD_HEAP_MB', 2 * memoryMbPerShard + 256, 16, 1 << 21),
     commitStallMs: integer(env, 'COMMIT_STALL_MS', 100, 0, 60_000),
     headPollMs: integer(env, 'HEAD_POLL_MS', 500, 0, 60_000),
+    adminToken: readAdminToken(env),
     drainMs: integer(env, 'DRAIN_MS', 5000, 0, 600_000),
     limits: readLimits(env),
   });

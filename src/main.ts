@@ -7,8 +7,9 @@ import type { Log } from './base/log.ts';
 import { systemRandom } from './base/random.ts';
 import { systemClock } from './base/time.ts';
 import type { Config } from './config.ts';
+import { refuseAdmin } from './gateway/admin.ts';
 import { createTokenVerifier } from './gateway/auth.ts';
-import { countedHandlers } from './gateway/counted-handlers.ts';
+import { countedHandlers, type HandlerCounts } from './gateway/counted-handlers.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { loggedHandlers } from './gateway/logged-handlers.ts';
 import { openTransport } from './gateway/open-transport.ts';
@@ -16,7 +17,7 @@ import { TRANSPORT_SHARE } from './gateway/outbox.ts';
 import type { TransportHandlers } from './gateway/transport.ts';
 import { TrustedProxies } from './gateway/trusted-proxies.ts';
 import { decideUpgrade, type UpgradeContext } from './gateway/upgrade.ts';
-import { answerHttp } from './http-answers.ts';
+import { answerHttp, type HttpSources } from './http-answers.ts';
 import { localSecret, removeServerFile, writeServerFile } from './local-server.ts';
 import { measureNode } from './node-metrics.ts';
 import { startEmbeddedPostgres } from './persistence/embedded/embedded-postgres.ts';
@@ -92,7 +93,11 @@ async function start(
   const { metrics } = gateway;
   readiness.measure(metrics.registry);
   const ready = () => readyNow(farewell.begun, readiness);
-  const answered = measureNode(metrics.registry, { shards: shards.count, ready });
+  const answered = measureNode(metrics.registry, {
+    shards: shards.count,
+    ready,
+    topPages: (limit) => shards.pages({ sort: 'subscribers', limit }),
+  });
   const revocations = followRevocations(database.url, log, gateway);
   const closeStores = async () => void (await Promise.all([revocations.stop(), readiness.close()]));
   undo.push(closeStores);
@@ -101,25 +106,17 @@ async function start(
   // uWebSockets.js takes 4 KiB of request head by default; a token alone may have 8.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= '16384';
   const proxies = new TrustedProxies(config.trustedProxies);
-  const handlers: TransportHandlers<UpgradeContext> = {
-    upgrade: (request) =>
-      farewell.begun ? GOING : decideUpgrade(request, { origins: config.origins, proxies }),
-    open: (socket, context) => gateway.open(socket, context),
-    message: (socket, bytes, isBinary) => gateway.message(socket, bytes, isBinary),
-    drain: (socket) => gateway.drained(socket),
-    dropped: (socket) => gateway.dropped(socket),
-    close: (socket) => gateway.closed(socket),
-    http: (path) =>
-      answerHttp(path, {
-        ready,
-        metrics: async () => shards.metrics(await metrics.registry.getMetricsAsJSON()),
-      }),
+  const sources: HttpSources = {
+    clock: systemClock,
+    ready,
+    metrics: async () => shards.metrics(await metrics.registry.getMetricsAsJSON()),
+    pages: (query) => shards.pages(query),
+    refuse: (request) => refuseAdmin(request, { token: config.adminToken, proxies }),
   };
-  const counted = countedHandlers(handlers, { clock: systemClock, metrics, answered });
   const transport = await openTransport(
     config.transport,
     { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax * TRANSPORT_SHARE, idleSeconds: IDLE_SECONDS, headMs: limits.unauthenticatedMs },
-    config.logLevel === 'debug' ? loggedHandlers(counted, log, systemClock) : counted,
+    handlersOf(gateway, { config, log, proxies, sources, answered }),
     log,
   ); // prettier-ignore
   gateway.attach(transport, shards);
@@ -140,6 +137,30 @@ async function start(
   const hurry = () => farewell.hurry();
   return { url, http, transport: transport.name, shards: config.shards, failed, stop, hurry };
 }
+
+interface AroundGateway {
+  readonly config: Config;
+  readonly log: Log;
+  readonly proxies: TrustedProxies;
+  readonly sources: HttpSources;
+  readonly answered: HandlerCounts['answered'];
+}
+
+function handlersOf(gateway: Gateway, { config, log, proxies, sources, answered }: AroundGateway): TransportHandlers<UpgradeContext> {
+  const { farewell, metrics } = gateway;
+  const handlers: TransportHandlers<UpgradeContext> = {
+    upgrade: (request) =>
+      farewell.begun ? GOING : decideUpgrade(request, { origins: config.origins, proxies }),
+    open: (socket, context) => gateway.open(socket, context),
+    message: (socket, bytes, isBinary) => gateway.message(socket, bytes, isBinary),
+    drain: (socket) => gateway.drained(socket),
+    dropped: (socket) => gateway.dropped(socket),
+    close: (socket) => gateway.closed(socket),
+    http: (request) => answerHttp(request, sources),
+  };
+  const counted = countedHandlers(handlers, { clock: systemClock, metrics, answered });
+  return config.logLevel === 'debug' ? loggedHandlers(counted, log, systemClock) : counted;
+} // prettier-ignore
 
 /** As /readyz and the metrics tell it. */
 async function readyNow(isGoing: boolean, store: { ping(): Promise<void> }): Promise<void> {

@@ -19,6 +19,7 @@ import { CommitPipeline } from './commit-pipeline.ts';
 import { DivergenceWatch } from './divergence-watch.ts';
 import { follows, Joining } from './joining.ts';
 import { pageBytes } from './page-bytes.ts';
+import { PagePulse } from './page-figures.ts';
 import { PageState } from './page-state.ts';
 import type { ActorWorld, LoadedPage, PageBatch, PageMessage, SubscribeRequest } from './world.ts';
 
@@ -45,6 +46,7 @@ const RELOAD_MS = 100;
 
 export class PageActor {
   readonly page: PageId;
+  readonly pulse: PagePulse;
   readonly #world: ActorWorld;
   readonly #audience: Audience;
   readonly #watch: DivergenceWatch;
@@ -57,6 +59,7 @@ export class PageActor {
     this.#audience = new Audience(page, world);
     this.#watch = new DivergenceWatch(page, world);
     this.#idleSince = world.clock.monotonic();
+    this.pulse = new PagePulse(this.#idleSince);
   }
 
   /** Asks for the page. Called once, when the world knows this actor. */
@@ -157,6 +160,7 @@ export class PageActor {
         return this.#live?.commits.heardHead(message.at);
       case 'tick':
         this.#live?.commits.seekForeign();
+        if (this.#live) this.pulse.beat(this.#world.clock.monotonic(), this.#live.state.head);
         this.#audience.renewPresence();
         this.#lookAfter();
         return this.rest(false);

@@ -4,7 +4,9 @@
  * with subscribers are put to rest (`held-model.ts`), the largest first; if that is not enough, no page is loaded any more
  * (`hasRoom`) until it is. A page with news is snapshotted on its way out, so that it loads quickly when it is wanted again.
  */
+import type { Millis } from '../base/time.ts';
 import type { PageId } from '../protocol/ids.ts';
+import { busiest, type PageFigures, type PageSort } from './page-figures.ts';
 import { PageActor } from './page-actor.ts';
 import type { ActorWorld } from './world.ts';
 
@@ -83,6 +85,16 @@ export class PageRegistry {
       if (actor.isAtRest) atRest++;
     }
     return { pages: this.#actors.size, atRest, bytes, queued, subscribers };
+  }
+
+  /** The busiest pages, as `sort` has it. */
+  busiest(sort: PageSort, limit: number): PageFigures[] {
+    return busiest(this.#figures(this.#world.clock.monotonic()), sort, limit);
+  }
+
+  *#figures(now: Millis): Generator<PageFigures> {
+    for (const { page, subscribers, bytes, queueLength: queued, pulse } of this.#actors.values())
+      yield { page, subscribers, bytes, queued, ...pulse.figures(now) };
   }
 
   /** A page has come into memory. */

@@ -15,14 +15,16 @@ export function gauge(
   expose(registry, { name, help, type: 'gauge', values });
 }
 
+type Series = readonly (readonly [Labels, number])[];
+
 /** Of several series: as many as there are just then, of a number that is bounded. */
 export function gauges(
   registry: Registry,
   name: string,
   help: string,
-  read: () => readonly (readonly [Labels, number])[],
+  read: () => Series | Promise<Series>,
 ): void {
-  const values = () => read().map(([labels, value]) => ({ labels, value }));
+  const values = async () => (await read()).map(([labels, value]) => ({ labels, value }));
   expose(registry, { name, help, type: 'gauge', values });
 }
 

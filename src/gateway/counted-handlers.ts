@@ -31,10 +31,10 @@ export function countedHandlers<Context>(
       metrics.gone(code);
       handlers.close(socket, code);
     },
-    async http(path) {
+    async http(request) {
       const started = clock.monotonic();
-      const reply = await handlers.http(path);
-      answered(path, reply.status, clock.monotonic() - started);
+      const reply = await handlers.http(request);
+      answered(request.path, reply.status, clock.monotonic() - started);
       return reply;
     },
   };

@@ -36,10 +36,11 @@ export function loggedHandlers<Context extends WithAddress>(
       log.debug({ connection: socket.id, closeCode: code }, 'a socket has ended');
       handlers.close(socket, code);
     },
-    async http(path) {
+    async http(asked) {
       const request = ++requests;
+      const { path } = asked;
       const started = clock.monotonic();
-      const reply = await handlers.http(path);
+      const reply = await handlers.http(asked);
       const { status } = reply;
       const ms = Math.round(clock.monotonic() - started);
       log.debug({ request, path: status === 404 ? undefined : path, status, ms }, 'a request was answered');

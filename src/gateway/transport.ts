@@ -37,14 +37,18 @@ export interface TransportSocket {
   terminate(): void;
 }
 
-export interface UpgradeRequest {
+export interface HttpRequest {
+  /** Without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  /** Lower-case names; '' if absent, several lines joined by ', '. Valid only during `upgrade`. */
+  /** Lower-case names; '' if absent, several lines joined by ', '. Valid only until the handler returns or awaits. */
   header(name: string): string;
-  readonly protocols: readonly string[];
   /** Of the other end of the connection, as text: a proxy's, where there is one. */
   readonly address: string;
+}
+
+export interface UpgradeRequest extends HttpRequest {
+  readonly protocols: readonly string[];
 }
 
 /** `accept` names the subprotocol to answer with ('' for none) and carries what the handlers want to know later. */
@@ -74,8 +78,8 @@ export interface TransportHandlers<Context> {
   dropped(socket: TransportSocket): void;
   /** `code` 1006 when no close frame came or went, 1005 when the peer's had no code, 1009 for a message too large. */
   close(socket: TransportSocket, code: number): void;
-  /** GET and HEAD requests that are no upgrade; `path` has no query. */
-  http(path: string): Promise<HttpReply>;
+  /** GET and HEAD requests that are no upgrade. */
+  http(request: HttpRequest): Promise<HttpReply>;
 }
 
 export interface TransportLimits {
@@ -165,9 +169,9 @@ export function guardHandlers<Context>(
     drain: (socket) => guarded('drain', socket, () => handlers.drain(socket)),
     dropped: (socket) => guarded('dropped', socket, () => handlers.dropped(socket)),
     close: (socket, code) => guarded('close', socket, () => handlers.close(socket, code)),
-    async http(path) {
+    async http(request) {
       try {
-        return await handlers.http(path);
+        return await handlers.http(request);
       } catch (error) {
         failed('http', error);
         return { status: 500, contentType: 'text/plain', body: 'internal error\n' };

@@ -18,12 +18,12 @@ import { plainAddress } from './plain-address.ts';
 import { closeReason, DroppedSockets, guardHandlers, ListenError, nextSocketId } from './transport.ts';
 import type {
   HttpReply,
+  HttpRequest,
   SendResult,
   Transport,
   TransportHandlers,
   TransportLimits,
   TransportSocket,
-  UpgradeRequest,
 } from './transport.ts';
 
 type Addon = typeof Uws;
@@ -237,18 +237,10 @@ class UwsTransport<Context> implements Transport {
     // The request lives on the stack of this call, so all of it is read now.
     const key = request.getHeader('sec-websocket-key');
     const extensions = request.getHeader('sec-websocket-extensions');
-    const header = (name: string): string => headerOf(request, name);
-    const protocols = header('sec-websocket-protocol')
+    const protocols = headerOf(request, 'sec-websocket-protocol')
       .split(',')
       .flatMap((part) => part.trim() || []);
-    const asked: UpgradeRequest = {
-      path: request.getUrl(),
-      query: new URLSearchParams(request.getQuery() ?? ''),
-      header,
-      protocols,
-      address: plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString()),
-    };
-    const decision = this.#handlers.upgrade(asked);
+    const decision = this.#handlers.upgrade({ ...asked(response, request), protocols });
     if (!decision.accept) return refuse(response, decision.status, decision.body);
     // Clients fail a handshake that answers a subprotocol they did not offer.
     const protocol = protocols.includes(decision.protocol) ? decision.protocol : '';
@@ -267,7 +259,7 @@ class UwsTransport<Context> implements Transport {
       aborted = true;
     });
     // The guard around the handlers turns a rejection into a 500, so this chain cannot reject.
-    void this.#handlers.http(request.getUrl()).then((reply) => {
+    void this.#handlers.http(asked(response, request)).then((reply) => {
       if (!aborted) response.cork(() => writeReply(response, reply, method === 'head'));
     });
   }
@@ -278,6 +270,15 @@ function headerOf(request: Uws.HttpRequest, name: string): string {
   const lines: string[] = [];
   request.forEach((key, value) => key === name && lines.push(value));
   return lines.join(', ');
+}
+
+function asked(response: Uws.HttpResponse, request: Uws.HttpRequest): HttpRequest {
+  return {
+    path: request.getUrl(),
+    query: new URLSearchParams(request.getQuery() ?? ''),
+    header: (name) => headerOf(request, name),
+    address: plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString()),
+  };
 }
 
 function writeReply(response: Uws.HttpResponse, reply: HttpReply, headOnly: boolean): void {

@@ -15,7 +15,7 @@ import type { Log } from '../base/log.ts';
 import { systemClock, type Timer } from '../base/time.ts';
 import { plainAddress } from './plain-address.ts';
 import { closeReason, DroppedSockets, guardHandlers, ListenError } from './transport.ts';
-import { nextSocketId, type SendResult, type Transport } from './transport.ts';
+import { type HttpRequest, nextSocketId, type SendResult, type Transport } from './transport.ts';
 import type { TransportHandlers, TransportLimits, TransportSocket } from './transport.ts';
 
 /** Time for a request's head, body and everything before the upgrade: slow senders must not hold connections. */
@@ -268,17 +268,10 @@ class WsTransport<Context> implements Transport, Owner {
     if (!this.#listening) return refuse(stream, 503, 'shutting down\n');
     if (request.headers.upgrade?.toLowerCase() !== 'websocket')
       return refuse(stream, 400, 'not a WebSocket\n');
-    const header = (name: string): string => (request.headersDistinct[name] ?? []).join(', ');
-    const { path, query } = splitUrl(request.url ?? '/');
-    const offered = header('sec-websocket-protocol').split(',');
+    const asked = askedOf(request);
+    const offered = asked.header('sec-websocket-protocol').split(',');
     const protocols = offered.flatMap((part) => part.trim() || []);
-    const decision = this.#handlers.upgrade({
-      path,
-      query: new URLSearchParams(query),
-      header,
-      protocols,
-      address: plainAddress(request.socket.remoteAddress ?? ''),
-    });
+    const decision = this.#handlers.upgrade({ ...asked, protocols });
     if (!decision.accept) return refuse(stream, decision.status, decision.body);
     // Clients fail a handshake that answers a subprotocol they did not offer.
     if (protocols.includes(decision.protocol)) this.#protocols.set(request, decision.protocol);
@@ -308,7 +301,7 @@ class WsTransport<Context> implements Transport, Owner {
     }
     response.on('error', () => response.destroy());
     // The guard around the handlers turns a rejection into a 500, so this chain cannot reject.
-    void this.#handlers.http(splitUrl(request.url ?? '/').path).then((reply) => {
+    void this.#handlers.http(askedOf(request)).then((reply) => {
       const length = Buffer.byteLength(reply.body);
       response.writeHead(reply.status, { 'content-type': reply.contentType, 'content-length': length });
       response.end(request.method === 'HEAD' ? undefined : reply.body);
@@ -324,6 +317,16 @@ class WsTransport<Context> implements Transport, Owner {
 }
 
 /** By hand: `new URL` throws on what a stranger may send as a request target. */
+function askedOf(request: IncomingMessage): HttpRequest {
+  const { path, query } = splitUrl(request.url ?? '/');
+  return {
+    path,
+    query: new URLSearchParams(query),
+    header: (name) => (request.headersDistinct[name] ?? []).join(', '),
+    address: plainAddress(request.socket.remoteAddress ?? ''),
+  };
+}
+
 function splitUrl(url: string): { path: string; query: string } {
   const mark = url.indexOf('?');
   return mark < 0 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) };

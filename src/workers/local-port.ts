@@ -13,6 +13,7 @@ export function openLocalShard(config: ShardConfig, log: Log, events: ShardPortE
   return {
     post: (batch) => endOfTurn(() => open && shard.receive(batch)),
     metrics: () => shard.metrics.registry.getMetricsAsJSON(),
+    pages: async (query) => shard.busiest(query),
     async drain(deadlineMs) {
       await shard.drain(deadlineMs);
       open = false;

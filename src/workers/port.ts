@@ -4,6 +4,7 @@
  */
 import type { Limits } from '../protocol/limits.ts';
 import type { RedisAddress } from '../cluster/redis-address.ts';
+import type { PageFigures, PageSort } from '../actors/page-figures.ts';
 import type { MetricList } from './merged-metrics.ts';
 
 /** What a shard needs to start; plain data, so that it can cross to a thread. */
@@ -30,10 +31,18 @@ export interface ShardPortEvents {
   onExit(reason: string): void;
 }
 
+/** Which of the live pages an operator wants to see. */
+export interface PagesQuery {
+  readonly sort: PageSort;
+  readonly limit: number;
+}
+
 export interface ShardPort {
   post(batch: Uint8Array): void;
   /** Rejects if it does not answer in time. */
   metrics(): Promise<MetricList>;
+  /** Likewise. */
+  pages(query: PagesQuery): Promise<PageFigures[]>;
   /** Commits and snapshots within `deadlineMs`, then ends. */
   drain(deadlineMs: number): Promise<void>;
   /** Called once a second: asks for a sign of life. True when there has been none for so long that the shard hangs. */

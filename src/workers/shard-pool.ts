@@ -2,6 +2,7 @@
  * All shards of a node: routes records to them, one batch per turn and shard, and starts a dead shard again. What the
  * dead one had not committed was not acknowledged: its clients are told to subscribe again, and resend.
  */
+import { busiest, type PageFigures } from '../actors/page-figures.ts';
 import type { Log } from '../base/log.ts';
 import { backoffMs, type Random } from '../base/random.ts';
 import { type Clock, endOfTurn, type Millis, type Timer } from '../base/time.ts';
@@ -10,7 +11,7 @@ import { batchTimes, type BatchTimes, EnvelopeWriter, readEnvelope } from './env
 import { openLocalShard } from './local-port.ts';
 import { MergedMetrics, type MetricList } from './merged-metrics.ts';
 import { shardOf } from './page-hash.ts';
-import type { ShardConfig, ShardPort } from './port.ts';
+import type { PagesQuery, ShardConfig, ShardPort } from './port.ts';
 import { Setbacks } from './setbacks.ts';
 import { openThreadShard } from './thread-port.ts';
 import { WorkingPage } from './working-page.ts';
@@ -30,6 +31,11 @@ export interface Shards {
   post(shard: ShardIndex, type: number, connection: number, bytes: Uint8Array): void;
   /** ms until the page may be asked for: its shard is being started anew, or it has ended its shard too often. 0: now. */
   unavailableMs(page: PageId): Millis;
+}
+
+/** A live page, and where it lives. */
+export interface NodePage extends PageFigures {
+  readonly shard: number;
 }
 
 export interface ShardPoolEvents {
@@ -181,6 +187,15 @@ export class ShardPool implements Shards {
       own,
       answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : undefined)),
     );
+  }
+
+  /** The busiest pages of all shards; of those that answer. */
+  async pages(query: PagesQuery): Promise<NodePage[]> {
+    const answers = await Promise.allSettled(this.#slots.map((slot) => slot.port.pages(query)));
+    const pages = answers.flatMap((answer, shard) =>
+      answer.status === 'fulfilled' ? answer.value.map((figures) => ({ ...figures, shard })) : [],
+    );
+    return busiest(pages, query.sort, query.limit);
   }
 
   /** Ends a shard without warning: for tests. */

@@ -22,7 +22,9 @@ port.on('message', (message: Uint8Array | ToThread) => {
   else if (message.type === 'metrics') {
     void shard.metrics.registry
       .getMetricsAsJSON()
-      .then((metrics) => answer({ type: 'metrics', id: message.id, metrics }));
+      .then((metrics) => answer({ type: 'answer', id: message.id, answer: metrics }));
+  } else if (message.type === 'pages') {
+    answer({ type: 'answer', id: message.id, answer: shard.busiest(message.query) });
   } else if (message.type === 'ping') answer({ type: 'pong' });
   else void shard.drain(message.deadlineMs).then(() => answer({ type: 'drained' }));
 });

@@ -25,6 +25,7 @@ import { readCh, readSlowed } from './number-records.ts';
 import { OtherNodes } from './other-nodes.ts';
 import { readRole, readSubscribeHead } from './records.ts';
 import { createShardMetrics, type ShardMetrics } from './shard-metrics.ts';
+import type { PagesQuery } from './port.ts';
 import type { ShardOptions } from './shard-options.ts';
 import { ShardOut } from './shard-out.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -51,6 +52,7 @@ export class Shard {
   #sweepTimer: Timer | undefined;
   #draining = false;
   readonly metrics: ShardMetrics;
+  readonly busiest = ({ sort, limit }: PagesQuery) => this.#pages.busiest(sort, limit);
 
   constructor(options: ShardOptions) {
     this.#options = options;

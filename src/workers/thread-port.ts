@@ -4,19 +4,21 @@
  */
 import { Worker } from 'node:worker_threads';
 import { withTimeout } from '../base/time.ts';
+import type { PageFigures } from '../actors/page-figures.ts';
 import type { MetricList } from './merged-metrics.ts';
-import type { ShardConfig, ShardPort, ShardPortEvents } from './port.ts';
+import type { PagesQuery, ShardConfig, ShardPort, ShardPortEvents } from './port.ts';
 
 export type ToThread =
   | { readonly type: 'metrics'; readonly id: number }
+  | { readonly type: 'pages'; readonly id: number; readonly query: PagesQuery }
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'ping' };
 export type FromThread =
-  | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricList }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly type: 'drained' }
   | { readonly type: 'pong' };
 
-const METRICS_TIMEOUT_MS = 2000;
+const ANSWER_TIMEOUT_MS = 2000;
 const DRAIN_GRACE_MS = 1000;
 /** Beats without an answer after which a thread hangs. Beats, not seconds: a process that was stopped has had none. */
 const HUNG_BEATS = 10;
@@ -28,7 +30,7 @@ export function openThreadShard(config: ShardConfig, events: ShardPortEvents): S
     workerData: config,
     resourceLimits: { maxOldGenerationSizeMb: config.heapMb },
   });
-  const waiting = new Map<number, (metrics: MetricList) => void>();
+  const waiting = new Map<number, (answer: unknown) => void>();
   let nextId = 0;
   let asked = false;
   let ended = false;
@@ -39,8 +41,8 @@ export function openThreadShard(config: ShardConfig, events: ShardPortEvents): S
 
   worker.on('message', (message: Uint8Array | FromThread) => {
     if (message instanceof Uint8Array) events.onBatch(message);
-    else if (message.type === 'metrics') {
-      waiting.get(message.id)?.(message.metrics);
+    else if (message.type === 'answer') {
+      waiting.get(message.id)?.(message.answer);
       waiting.delete(message.id);
     } else if (message.type === 'pong') {
       missedBeats = 0;
@@ -56,19 +58,23 @@ export function openThreadShard(config: ShardConfig, events: ShardPortEvents): S
     if (!asked) events.onExit(error || `exit code ${code}`);
   });
 
+  /** What the thread answers, which is of the type that its side has for it. */
+  function ask<Answer>(question: (id: number) => ToThread): Promise<Answer> {
+    const id = nextId++;
+    const answer = new Promise<unknown>((resolve) => waiting.set(id, resolve));
+    worker.postMessage(question(id));
+    return withTimeout(answer as Promise<Answer>, ANSWER_TIMEOUT_MS, () => {
+      waiting.delete(id);
+      return new Error(`shard ${config.index} did not answer within ${ANSWER_TIMEOUT_MS} ms`);
+    });
+  }
+
   return {
     post(batch) {
       if (!ended) worker.postMessage(batch, [batch.buffer as ArrayBuffer]);
     },
-    metrics() {
-      const id = nextId++;
-      const answer = new Promise<MetricList>((resolve) => waiting.set(id, resolve));
-      worker.postMessage({ type: 'metrics', id } satisfies ToThread);
-      return withTimeout(answer, METRICS_TIMEOUT_MS, () => {
-        waiting.delete(id);
-        return new Error(`shard ${config.index} did not give its metrics within ${METRICS_TIMEOUT_MS} ms`);
-      });
-    },
+    metrics: () => ask<MetricList>((id) => ({ type: 'metrics', id })),
+    pages: (query) => ask<PageFigures[]>((id) => ({ type: 'pages', id, query })),
     async drain(deadlineMs) {
       asked = true;
       if (ended) return;

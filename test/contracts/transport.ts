@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type {
   HttpReply,
+  HttpRequest,
   Transport,
   TransportHandlers,
   TransportLimits,
@@ -107,7 +108,7 @@ async function startRig(make: Make): Promise<Rig> {
       events.push(`close ${code}`);
       on.close?.(socket, code);
     },
-    http: async (path) => (on.http ?? (async (asked: string) => page(asked)))(path),
+    http: async (asked) => (on.http ?? (async ({ path }: HttpRequest) => page(path)))(asked),
   });
   const port = await transport.listen('127.0.0.1', 0);
   return {
@@ -401,18 +402,19 @@ function requests(rig: () => Promise<Rig>): void {
   it('G36 answers GET and HEAD, later too, and nothing else', async () => {
     const server = await rig();
     const url = `http://127.0.0.1:${server.port}/healthz?x=1`;
-    server.on.http = async (path) => {
+    server.on.http = async ({ path, query, header, address }) => {
+      const seen = `${path} ${query.get('x')} ${header('x-agent')} ${address}`;
       await new Promise((resolve) => setTimeout(resolve, 10));
       if (path === '/bug') throw new Error('bug');
-      return { status: 503, contentType: 'text/x', body: `é ${path}` };
+      return { status: 503, contentType: 'text/x', body: `é ${seen}` };
     };
-    const reply = await fetch(url);
+    const reply = await fetch(url, { headers: { 'X-Agent': 'me' } });
     expect([reply.status, reply.headers.get('content-type')]).toEqual([503, 'text/x']);
-    expect(await reply.text()).toBe('é /healthz');
+    expect(await reply.text()).toBe('é /healthz 1 me 127.0.0.1');
     const headed = await fetch(url, { method: 'HEAD' });
     expect([headed.status, headed.headers.get('content-length'), await headed.text()]).toEqual([
       503,
-      '11',
+      '24',
       '',
     ]);
     expect(
@@ -485,7 +487,7 @@ function lifetime(rig: () => Promise<Rig>, make: Make): void {
     drain() {},
     dropped() {},
     close() {},
-    http: async (path) => page(path),
+    http: async ({ path }) => page(path),
   };
 
   it('G38 refuses a taken port by name and can be closed after it', async () => {

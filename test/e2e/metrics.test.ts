@@ -71,3 +71,36 @@ test('G130 what happens is counted where it belongs', async () => {
   expect(sum(told.get('octavo_divergences_total')!)).toBe(0);
   await client.close();
 }); // prettier-ignore
+
+test('G132 G133 /debug/pages tells this machine of the busiest pages, as many as asked for, and nobody else', async () => {
+  const ask = async (query: string, headers: Record<string, string> = {}) => {
+    const answer = await fetch(`${server.http}/debug/pages${query}`, { headers });
+    return { status: answer.status, body: await answer.text() };
+  };
+  const client = await enter(server.url, await testToken('ann'));
+  const pages = Array.from({ length: 5 }, () => newPage());
+  for (const [ch, page] of pages.entries()) await client.subscribe(ch, page, { create: 'blocks' });
+  const reader = await enter(server.url, await testToken('bob'));
+  await reader.subscribe(1, pages[3]!);
+  const told = JSON.parse((await ask('?sort=subscribers&limit=2')).body) as { pages: Record<string, unknown>[] };
+  expect(told).toMatchObject({ sort: 'subscribers', limit: 2 });
+  expect(told.pages).toHaveLength(2);
+  const { page, ...figures } = told.pages[0]!;
+  expect(page).toBe(pages[3]);
+  expect(figures).toEqual({
+    subscribers: 2, changesPerSecond: 0, queued: 0, bytes: expect.any(Number), ageSeconds: expect.any(Number), shard: expect.any(Number),
+  });
+  const top = (await fetchMetrics(server.http)).get('octavo_top_page_subscribers')!.values;
+  expect(top.size).toBe(10);
+  expect(top.get('octavo_top_page_subscribers{rank="1"}')).toBe(2);
+  // Of both shards.
+  const all = JSON.parse((await ask('')).body) as { pages: { shard: number }[] };
+  expect(new Set(all.pages.map(({ shard }) => shard)).size).toBe(2);
+  for (const wrong of ['?limit=0', '?limit=101', '?limit=x', '?sort=name']) expect((await ask(wrong)).status, wrong).toBe(400);
+  for (const headers of [{ 'X-Forwarded-For': '203.0.113.9' }, { Forwarded: 'for=203.0.113.9' }]) {
+    const { status, body } = await ask('', headers as never);
+    expect([status, body]).toEqual([403, expect.stringContaining('ADMIN_TOKEN')]);
+  }
+  await client.close();
+  await reader.close();
+}); // prettier-ignore
