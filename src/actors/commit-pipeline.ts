@@ -250,15 +250,18 @@ export class CommitPipeline {
     const [now, { lostOps }] = [this.#world.clock.now(), this.#state.model];
     const entries: LogEntry[] = [];
     const { committed, told } = this.#queue.commit();
+    let isAsLaid = this.#queue.length > 0;
     for (const { change, decoded, connection } of committed) {
       const entry = logEntry(change, seq(this.#state.head + 1));
-      this.#audience.notify(connection, entry.n, entry.replica, this.#state.apply(entry, decoded, now));
+      const notices = this.#state.apply(entry, decoded, now);
+      if (notices.length > 0) this.#audience.notify(connection, entry.n, entry.replica, notices);
+      isAsLaid &&= notices.length === 0;
       entries.push(entry);
     }
     countCommits(this.#world, committed, this.#handedAt, this.#state.model.lostOps - lostOps);
     this.fuse.mend();
     for (const frame of committedFrames(this.#page, entries, (i) => i < told)) this.fuse.everywhere(frame);
-    this.#resetModelQueue();
+    if (!isAsLaid || !this.#state.model.dequeue(committed)) this.#resetModelQueue();
     this.#resume();
   }
 

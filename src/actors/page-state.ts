@@ -114,7 +114,7 @@ export class PageState {
   }
 
   /** Applies a logged change whose ops are decoded already. */
-  apply(entry: LogEntry, decoded: unknown, now: Millis): OpNotice[] {
+  apply(entry: LogEntry, decoded: unknown, now: Millis): readonly OpNotice[] {
     this.recent.push(entry);
     const { replica, n, author, hlcMs, hlcCounter } = entry;
     const record = this.#replicas.get(replica);
@@ -131,7 +131,7 @@ export class PageState {
   }
 
   /** Applies a change as the log has it. */
-  applyEntry(entry: LogEntry, now: Millis): OpNotice[] {
+  applyEntry(entry: LogEntry, now: Millis): readonly OpNotice[] {
     const decoded = this.model.decode(entry.body);
     if (isMalformed(decoded))
       throw new PageDamagedError(

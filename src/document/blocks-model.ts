@@ -5,6 +5,7 @@
 import type { Millis } from '../base/time.ts';
 import type { BlockId, PageId, UserId } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
+import type { BlockText } from './block-text.ts';
 import { BlockTable, isNotice } from './blocks.ts';
 import type { Stamp } from './hlc.ts';
 import type { ChangeKind, DocumentModel, OpNotice, QueuedOps, Refusal, RestoreModel } from './model.ts';
@@ -12,7 +13,7 @@ import { decodeOps, encodeOps, type Op, type PropWrite, type TextWrite } from '.
 import { decodeSnapshot, encodeSnapshot, MODEL_VERSION } from './snapshot.ts';
 import { QueuedText } from './queued-text.ts';
 import { TableWeight } from './table-weight.ts';
-import { continues } from './text-update.ts';
+import { continues, type TextShape } from './text-update.ts';
 import { YjsOwners } from './yjs-owners.ts';
 
 const DAY_MS = 86_400_000;
@@ -20,12 +21,14 @@ const PURGED_AT_ONCE_MAX = 10_000;
 /** Room for deletions in a text that is full. */
 const DELETES_SHARE = 1 / 8;
 
+const NO_NOTICES: readonly OpNotice[] = [];
+
 /** What queued changes will add to one block, as far as later checks ask. */
 interface QueuedBlock {
   text: QueuedText | null;
   /** What the queue's writes add to the bytes of all props, and the bytes of each as its last write leaves it. */
   propsBytes: number;
-  readonly propBytes: Map<string, number>;
+  propBytes: Map<string, number> | null;
 }
 
 export class BlocksModel implements DocumentModel<Op[]> {
@@ -38,8 +41,12 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #ahead: BlockTable;
   /** What takes back what the change that is looked at has recorded so far. */
   readonly #undo: (() => void)[] = [];
-  #queued = new Map<BlockId, QueuedBlock>();
+  /** The change that is looked at has more than one op. */
+  #severalOps = false;
+  readonly #queued = new Map<BlockId, QueuedBlock>();
   #queuedInserts = 0;
+  /** Nothing but text is queued. */
+  #textOnly = true;
   /** Blocks that the change which is looked at takes to a deeper level. */
   #movedBlocks = 0;
   readonly #queuedOwners = new Map<number, UserId>();
@@ -81,13 +88,14 @@ export class BlocksModel implements DocumentModel<Op[]> {
     }
     const [ahead, inserts] = [this.#ahead, this.#queuedInserts];
     // Where several ops build on each other they are laid over the queue's first, to be let go of as one.
-    if (ops.length > 1) this.#ahead = new BlockTable(this.#page, ahead);
+    this.#severalOps = ops.length > 1;
+    if (this.#severalOps) this.#ahead = new BlockTable(this.#page, ahead);
     const refusal = this.#record(ops, stamp, author);
     this.#ahead = ahead;
     if (refusal) {
       for (const undo of this.#undo.reverse()) undo();
       this.#queuedInserts = inserts;
-    } else if (ops.length > 1) {
+    } else if (this.#severalOps) {
       for (const op of ops) if (op.op !== 'text') ahead.apply(op, stamp);
     }
     this.#undo.length = 0;
@@ -106,7 +114,9 @@ export class BlocksModel implements DocumentModel<Op[]> {
     for (const op of ops) {
       const refusal = this.#admitOp(op, author);
       if (refusal) return refusal;
-      if (op.op !== 'text') this.#ahead.apply(op, stamp);
+      if (op.op === 'text') continue;
+      this.#textOnly = false;
+      this.#ahead.apply(op, stamp);
     }
     return undefined;
   }
@@ -133,7 +143,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #queuedBlock(id: BlockId): QueuedBlock {
     let block = this.#queued.get(id);
     if (!block) {
-      block = { text: null, propsBytes: 0, propBytes: new Map() };
+      block = { text: null, propsBytes: 0, propBytes: null };
       this.#queued.set(id, block);
     }
     return block;
@@ -177,13 +187,14 @@ export class BlocksModel implements DocumentModel<Op[]> {
     if (props.length === 0) return undefined;
     const block = this.table.get(id);
     const queued = this.#queuedBlock(id);
+    const propBytes = (queued.propBytes ??= new Map<string, number>());
     let added = 0;
     for (const { key, bytes } of props) {
-      const before = queued.propBytes.get(key);
+      const before = propBytes.get(key);
       added += bytes - (before ?? block?.props.get(key)?.bytes ?? 0);
-      queued.propBytes.set(key, bytes);
-      if (before === undefined) this.#undo.push(() => queued.propBytes.delete(key));
-      else this.#undo.push(() => queued.propBytes.set(key, before));
+      propBytes.set(key, bytes);
+      if (before === undefined) this.#undo.push(() => propBytes.delete(key));
+      else this.#undo.push(() => propBytes.set(key, before));
     }
     queued.propsBytes += added;
     this.#undo.push(() => (queued.propsBytes -= added));
@@ -219,9 +230,16 @@ export class BlocksModel implements DocumentModel<Op[]> {
     if (this.table.isWhole && !continues(shape, (client) => queued.clockOf(client, text))) {
       return { code: 'missing', message: 'the text builds on characters that the page does not hold' };
     }
-    const { textCharactersMax, textBytesMax } = this.#limits;
     queued.push(shape, update.length);
-    this.#undo.push(() => queued.pop(update.length));
+    const refusal = this.#fitText(queued, shape, text);
+    if (refusal) queued.pop(update.length);
+    else if (this.#severalOps) this.#undo.push(() => queued.pop(update.length));
+    return refusal;
+  }
+
+  /** Whether text and queue together, with this shape, are within bounds. */
+  #fitText(queued: QueuedText, shape: TextShape, text: BlockText | null): Refusal | undefined {
+    const { textCharactersMax, textBytesMax } = this.#limits;
     if (shape.client !== null && queued.showsMoreThan(textCharactersMax, text)) {
       return tooLarge(`the text of a block has at most ${textCharactersMax} characters`);
     }
@@ -234,25 +252,41 @@ export class BlocksModel implements DocumentModel<Op[]> {
   }
 
   resetQueue(queued: readonly QueuedOps<Op[]>[]): void {
-    this.#ahead = new BlockTable(this.#page, this.table);
-    this.#queued = new Map();
+    // An overlay in which nothing was written is as good as a new one.
+    if (this.#ahead.size > 0) this.#ahead = new BlockTable(this.#page, this.table);
+    this.#queued.clear();
     this.#queuedInserts = 0;
+    this.#textOnly = true;
     this.#queuedOwners.clear();
     for (const { decoded, stamp, author } of queued) this.lay(decoded, stamp, author);
   }
 
-  apply(ops: Op[], stamp: Stamp, author: UserId): OpNotice[] {
-    const notices: OpNotice[] = [];
-    ops.forEach((op, opIndex) => {
-      const text = op.op === 'text' ? op : op.op === 'insert' ? op.text : null;
-      const client = text?.shape.client;
+  /** Of text, which is what comes so fast that others are queued behind what was appended; the rest is recorded anew. */
+  dequeue(applied: readonly { readonly decoded: Op[] }[]): boolean {
+    if (!this.#textOnly || !this.table.isWhole) return false;
+    for (const { decoded } of applied) {
+      for (const op of decoded) {
+        if (op.op !== 'text') return false;
+        const text = this.#queued.get(op.block)?.text;
+        if (!text?.shift(op.shape, op.update.length)) return false;
+        if (text.isEmpty) this.#queued.delete(op.block);
+        if (op.shape.client !== null) this.#queuedOwners.delete(op.shape.client);
+      }
+    }
+    return true;
+  }
+
+  apply(ops: Op[], stamp: Stamp, author: UserId): readonly OpNotice[] {
+    let notices: OpNotice[] | null = null;
+    for (let opIndex = 0; opIndex < ops.length; opIndex++) {
+      const op = ops[opIndex]!;
+      const client = (op.op === 'text' ? op : op.op === 'insert' ? op.text : null)?.shape.client;
       if (client !== null && client !== undefined) this.#yjsOwners.add(client, author);
       const code = this.table.apply(op, stamp);
       this.#weight.applied(op);
-      if (code === 'lost') this.#lostOps++;
-      if (isNotice(code) && this.table.isWhole) notices.push({ opIndex, code });
-    });
-    return notices;
+      if (isNotice(code) && this.table.isWhole) (notices ??= []).push({ opIndex, code });
+    }
+    return notices ?? NO_NOTICES;
   }
 
   /** A purge of blocks that have been deleted for longer than they can be restored. Costs the page's size. */

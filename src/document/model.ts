@@ -3,7 +3,7 @@
  *
  * A change's body is decoded once (`decode`), checked against state and queue (`admit`), and applied when the log has
  * it (`apply`). `admit` records what it let in, so that the next change is checked against it too, and nothing of what it
- * refuses; `resetQueue` says what is queued when the log has moved. `apply` runs in log order, and for changes of other
+ * refuses; `dequeue` and `resetQueue` say what is queued when the log has moved. `apply` runs in log order, and for changes of other
  * nodes without `admit`.
  */
 import type { Millis } from '../base/time.ts';
@@ -45,8 +45,13 @@ export interface DocumentModel<Decoded = unknown> {
   /** As `admit`, of a change that is in the queue already: what it recorded before a refusal stays. */
   lay(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
   resetQueue(queued: readonly QueuedOps<Decoded>[]): void;
+  /**
+   * The first of the queue were applied just now, nothing else was. Takes them out of what is recorded; false: that needs
+   * `resetQueue`.
+   */
+  dequeue(applied: readonly { readonly decoded: Decoded }[]): boolean;
   /** Applies a logged change; returns what had no effect and why, as far as this version knows all ops of the page. */
-  apply(change: Decoded, stamp: Stamp, author: UserId): OpNotice[];
+  apply(change: Decoded, stamp: Stamp, author: UserId): readonly OpNotice[];
   /**
    * The hash of the confirmed state; null from an op on that this version does not know: then no copy can be compared,
    * and no snapshot is made, for it would lack what the op did.

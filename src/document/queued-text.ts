@@ -13,7 +13,7 @@ export class QueuedText {
   readonly #clocks = new Map<number, number>();
   readonly #shapes: TextShape[] = [];
   /** What the first `#counted` shapes hide, and how much of that the text below did not hide already. */
-  #hidden = new ClockRanges();
+  #hidden: ClockRanges | null = null;
   #hiddenNews = 0;
   #counted = 0;
 
@@ -39,8 +39,25 @@ export class QueuedText {
     this.#bytes -= bytes;
     this.#added -= to - from;
     if (client !== null) this.#clocks.set(client, from);
-    if (this.#counted <= this.#shapes.length) return;
-    this.#hidden = new ClockRanges();
+    if (this.#counted > this.#shapes.length) this.#countAnew();
+  }
+
+  /** The first that was pushed is in the text now; false and no effect if that is another. */
+  shift(shape: TextShape, bytes: number): boolean {
+    if (this.#shapes[0] !== shape) return false;
+    this.#shapes.shift();
+    this.#bytes -= bytes;
+    this.#added -= shape.to - shape.from;
+    if (this.#counted > 0) this.#countAnew();
+    return true;
+  }
+
+  get isEmpty(): boolean {
+    return this.#shapes.length === 0;
+  }
+
+  #countAnew(): void {
+    this.#hidden = null;
     this.#hiddenNews = this.#counted = 0;
   }
 
@@ -54,6 +71,7 @@ export class QueuedText {
   }
 
   #count({ hidden }: TextShape, text: BlockText | null): void {
+    this.#hidden ??= new ClockRanges();
     for (let i = 0; i < hidden.length; i += 3) {
       const from = hidden[i + 1]!;
       this.#hidden.add(hidden[i]!, from, from + hidden[i + 2]!, (client, start, end) => {

@@ -78,3 +78,55 @@ test('D38 after a refusal the next changes are judged as if the queue had been r
   );
   expect([...seen.keys()].sort()).toEqual(['missing', 'not_yours', 'ok', 'too_large']);
 }); // prettier-ignore
+
+test('G127 when a part of the queue is in the log the next changes are judged as if the rest had been recorded anew', () => {
+  let dequeued = 0;
+  const seen = new Map<string, number>();
+  const wider = { ...limits, textBytesMax: 800, textCharactersMax: 60 };
+  for (let seed = 1; seed <= 3; seed++) {
+    const random = seededRandom(seed);
+    const other = offers(random);
+    const [quick, slow] = [new BlocksModel(PAGE, wider), new BlocksModel(PAGE, wider)];
+    const blocks = [1, 2, 3].map(blockId);
+    const texts = blocks.map((_, i) => editAtRandom(1000 * seed + i, 2, 25));
+    let queued: QueuedOps<Op[]>[] = [];
+    const offer = (i: number, decoded: Op[], author: number) => {
+      const one = { decoded, stamp: stampOf(i), author: userId(['ann', 'bob'][author & 1]!) };
+      const verdict = slow.admit(one.decoded, one.stamp, one.author);
+      expect(quick.admit(one.decoded, one.stamp, one.author)).toEqual(verdict);
+      if (verdict) slow.resetQueue(queued);
+      else queued.push(one);
+      seen.set(verdict?.code ?? 'ok', (seen.get(verdict?.code ?? 'ok') ?? 0) + 1);
+      return verdict;
+    };
+    for (const block of blocks) offer(block === blocks[0] ? 1 : 2, insertOf(block), 0);
+    for (let i = 3; i <= 150; i++) {
+      const at = randomBelow(random, blocks.length);
+      if (randomBelow(random, 30) === 0) texts[at]!.shift();
+      const typed = texts[at]!.shift();
+      if (!typed || randomBelow(random, 50) === 0) offer(i, other(), i);
+      else if (offer(i, textOf(blocks[at]!, typed.update), typed.client + (randomBelow(random, 40) === 0 ? 1 : 0)))
+        texts[at] = editAtRandom(10_000 * seed + i, 2, 25);
+      if (randomBelow(random, 4) > 0) continue;
+      const committed = queued.slice(0, randomBelow(random, queued.length + 1));
+      queued = queued.slice(committed.length);
+      let isAsLaid = true;
+      for (const { decoded, stamp, author } of committed) {
+        isAsLaid = quick.apply(decoded, stamp, author).length === 0 && isAsLaid;
+        slow.apply(decoded, stamp, author);
+      }
+      slow.resetQueue(queued);
+      if (isAsLaid && quick.dequeue(committed)) dequeued += committed.length;
+      else quick.resetQueue(queued);
+    }
+  }
+  expect(dequeued).toBeGreaterThan(40);
+  expect([...seen.keys()].sort()).toEqual(['missing', 'not_yours', 'ok', 'too_large']);
+}); // prettier-ignore
+
+const insertOf = (block: BlockId) =>
+  decodeOps(
+    encodeOps([{ op: 'insert', block, parent: ROOT, key: 'a0', type: 'quote', props: {}, text: null }]),
+  ) as Op[];
+const textOf = (block: BlockId, update: Uint8Array) =>
+  decodeOps(encodeOps([{ op: 'text', block, update }])) as Op[];

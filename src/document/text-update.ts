@@ -39,9 +39,13 @@ export function scanTextUpdate(bytes: Uint8Array): TextShape | { readonly malfor
   }
 }
 
+/** Of most keystrokes: they build on what their own client wrote. */
+const NO_NEEDS: ReadonlyMap<number, number> = new Map();
+
 function scan(scanner: UpdateScanner): TextShape {
-  const needs = new Map<number, number>();
+  let needs: Map<number, number> | null = null;
   const require = (client: number, clock: number) => {
+    needs ??= new Map();
     if (clock > (needs.get(client) ?? 0)) needs.set(client, clock);
   };
   const hidden: number[] = [];
@@ -64,7 +68,7 @@ function scan(scanner: UpdateScanner): TextShape {
   const ownDeletesTo = scanDeletes(scanner, client, require, hidden);
   if (scanner.left > 0) throw new BadUpdate('bytes after its end');
   if (ownDeletesTo > to) require(client!, ownDeletesTo);
-  return { client, from, to, needs, ownDeletesTo, hidden };
+  return { client, from, to, needs: needs ?? NO_NEEDS, ownDeletesTo, hidden };
 }
 
 type Require = (client: number, clock: number) => void;
@@ -147,6 +151,7 @@ function scanDeletes(
  */
 export function continues(shape: TextShape, held: (client: number) => number): boolean {
   if (shape.client !== null && shape.from !== held(shape.client)) return false;
-  for (const [client, clock] of shape.needs) if (held(client) < clock) return false;
+  if (shape.needs !== NO_NEEDS)
+    for (const [client, clock] of shape.needs) if (held(client) < clock) return false;
   return true;
 }
