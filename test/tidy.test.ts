@@ -143,6 +143,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   workers: ['base', 'protocol', 'document', 'persistence', 'cluster', 'actors', 'process-log.ts'],
   gateway: ['base', 'protocol', 'document', 'workers'],
   client: ['base', 'protocol', 'document'],
+  load: ['base', 'protocol', 'document'],
   chaos: ['base', 'protocol', 'document', 'persistence', 'client', 'local-server.ts'],
 };
 
@@ -226,6 +227,8 @@ test('no file is left over', () => {
     'src/workers/shard-thread.ts',
     'src/chaos/inside-node.ts',
     'src/chaos/network-thread.ts',
+    'src/load/swarm-thread.ts',
+    'src/load/pacer-thread.ts',
   ]);
   const used = new Set(files.flatMap(importedFiles));
   const faults = product.filter(({ path }) => !used.has(path) && !entries.has(path));

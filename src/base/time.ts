@@ -50,3 +50,8 @@ export function withTimeout<T>(promise: Promise<T>, delayMs: Millis, onTimeout: 
     promise.then(resolve, reject).finally(() => clearTimeout(handle));
   });
 }
+
+/** What to add to this thread's `monotonic` for a time that all threads of a Node.js process share. */
+export function threadOffsetMs(): Millis {
+  return Number(process.hrtime.bigint()) / 1e6 - performance.now();
+}

@@ -13,7 +13,7 @@ export class CommandError extends Error {
 /** Names of errors whose message is meant for people; others are bugs and show their stack. */
 const EXPECTED = new Set([
   'CommandError', 'ConfigError', 'TokenKeyError', 'OctavoError', 'StoreError', 'EmbeddedPostgresError', 'DatabaseSettingsError',
-  'DatabaseTooNewError', 'TransportUnavailableError', 'ListenError',
+  'DatabaseTooNewError', 'TransportUnavailableError', 'ListenError', 'LoadError',
 ]); // prettier-ignore
 
 export function failWith(error: unknown, exitCode = 1): never {

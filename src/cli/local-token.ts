@@ -19,19 +19,27 @@ export interface TokenWish {
   readonly ttlSeconds: number;
 }
 
-/** A signed token. Throws `CommandError` when this machine does not hold the key. */
-export async function mintToken({ user, pages, role, ttlSeconds }: TokenWish): Promise<string> {
+/** Signs tokens. Throws `CommandError` when this machine does not hold the key. */
+export async function tokenMint(): Promise<(wish: TokenWish) => Promise<string>> {
   const { tokenKey, dataDir } = readConfig(process.env);
   if (tokenKey && tokenKey.kind !== 'secret') {
     throw new CommandError('tokens here are checked by a public key: mint them where the private key is, in your backend');
   }
   const secret = tokenKey?.secret ?? (await localSecret(dataDir, true))!;
-  const grants = pages.length > 0 ? pages.map((page) => ({ page, role })) : [{ workspace: WORKSPACE, role }];
-  const now = Math.floor(systemClock.now() / 1000);
-  return new SignJWT({ name: user, grants })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject(user)
-    .setIssuedAt(now)
-    .setExpirationTime(now + ttlSeconds)
-    .sign(new TextEncoder().encode(secret));
+  const key = new TextEncoder().encode(secret);
+  return ({ user, pages, role, ttlSeconds }) => {
+    const grants = pages.length > 0 ? pages.map((page) => ({ page, role })) : [{ workspace: WORKSPACE, role }];
+    const now = Math.floor(systemClock.now() / 1000);
+    return new SignJWT({ name: user, grants })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(user)
+      .setIssuedAt(now)
+      .setExpirationTime(now + ttlSeconds)
+      .sign(key);
+  };
 } // prettier-ignore
+
+/** One signed token, as `tokenMint`. */
+export async function mintToken(wish: TokenWish): Promise<string> {
+  return (await tokenMint())(wish);
+}

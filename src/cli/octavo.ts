@@ -10,6 +10,7 @@ import { failWith } from './fail.ts';
 import { chaosCommand } from './chaos.ts';
 import { catCommand, exportCommand } from './export.ts';
 import { importCommand } from './import.ts';
+import { loadCommand } from './load.ts';
 import { revokeCommand } from './revoke.ts';
 import { startCommand } from './start.ts';
 import { tokenCommand } from './token.ts';
@@ -35,7 +36,8 @@ const program = new Command('octavo')
   .addCommand(verifyCommand())
   .addCommand(rebuildCommand())
   .addCommand(epochCommand())
-  .addCommand(chaosCommand());
+  .addCommand(chaosCommand())
+  .addCommand(loadCommand());
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
 

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { withTimeout } from '../base/time.ts';
 import { connect, type Page } from '../client/index.ts';
 import { readConfig } from '../config.ts';
-import { findServer } from '../local-server.ts';
+import { findServer, type ServerFile } from '../local-server.ts';
 import type { PageId } from '../protocol/ids.ts';
 import { CommandError } from './fail.ts';
 import { mintToken } from './local-token.ts';
@@ -30,12 +30,13 @@ export function withSessionOptions(command: Command): Command {
     .option('--token <jwt>', 'a token (default: made with the local server’s secret)');
 }
 
-async function findUrl(): Promise<string> {
+/** The server that runs on DATA_DIR. */
+export async function localServer(): Promise<ServerFile> {
   const { dataDir } = readConfig(process.env);
   const server = await findServer(dataDir);
   if (server === 'stale') throw new CommandError(`the server that ran in ${dataDir} is gone: start it with \`npm start\``);
   if (!server) throw new CommandError(`no server runs in ${dataDir}: start it with \`npm start\`, or name one by --url`);
-  return server.url;
+  return server;
 } // prettier-ignore
 
 /** Opens the page, runs `work`, closes. The page is created when `create` and the token allow it. */
@@ -47,7 +48,7 @@ export async function withPage<T>(
 ): Promise<T> {
   if (options.url && !options.token)
     throw new CommandError('--url needs --token: a remote server’s secret is not here');
-  const url = options.url ?? (await findUrl());
+  const url = options.url ?? (await localServer()).url;
   const given = options.token;
   const local = () => mintToken({ user: 'octavo-cli', pages: [], role: 'owner', ttlSeconds: TOKEN_SECONDS });
   const client = connect({ url, token: given ?? local, name: 'octavo-cli' });

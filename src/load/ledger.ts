@@ -1,0 +1,148 @@
+/**
+ * The books of a run: takes in what the threads report and what the servers say of themselves, closes a line every second, and adds
+ * up in the end. No clock and no IO of its own.
+ */
+import type { Millis } from '../base/time.ts';
+import { Latency } from './latency.ts';
+import type { Report } from './orders.ts';
+import type { GeneratorUse, LoadResult, Second } from './result.ts';
+import type { ServerSample } from './server-metrics.ts';
+import { type Counts, LATENCIES, type LatencyName, noCounts } from './tallies.ts';
+
+interface ThreadBook {
+  last: Report | null;
+  busySum: number;
+  busyCount: number;
+  busyMost: number;
+  loopDelayMs: Millis;
+}
+
+export class Ledger {
+  readonly latencies: Readonly<Record<LatencyName, Latency>> = {
+    accepted: new Latency(),
+    seen: new Latency(),
+    join: new Latency(),
+    presence: new Latency(),
+  };
+  readonly late = new Latency();
+  readonly timeline: Second[] = [];
+  readonly #threads: ThreadBook[];
+  #before: Counts = noCounts();
+  #server: ServerSample | null = null;
+  #serverFirst: { readonly at: number; readonly cpuSeconds: number } | null = null;
+  #serverLast: { readonly at: number; readonly cpuSeconds: number } | null = null;
+  #isMeasuring = false;
+
+  constructor(threads: number) {
+    this.#threads = Array.from({ length: threads }, () => ({ last: null, busySum: 0, busyCount: 0, busyMost: 0, loopDelayMs: 0 }));
+  } // prettier-ignore
+
+  /** From now on what is busy and late counts. */
+  measure(on: boolean): void {
+    this.#isMeasuring = on;
+  }
+
+  report(thread: number, report: Report): void {
+    const book = this.#threads[thread]!;
+    book.last = report;
+    for (const name of LATENCIES) this.latencies[name].add(report.samples[name]);
+    this.late.add(report.samples.late);
+    if (!this.#isMeasuring) return;
+    book.busySum += report.busy;
+    book.busyCount++;
+    book.busyMost = Math.max(book.busyMost, report.busy);
+    book.loopDelayMs = Math.max(book.loopDelayMs, report.loopDelayMs);
+  }
+
+  #sum(of: (report: Report) => number): number {
+    return this.#threads.reduce((sum, { last }) => sum + (last ? of(last) : 0), 0);
+  }
+
+  get counts(): Counts {
+    const counts = noCounts();
+    for (const name of Object.keys(counts) as (keyof Counts)[]) counts[name] = this.#sum((report) => report.counts[name]); // prettier-ignore
+    return counts;
+  }
+
+  get live(): number {
+    return this.#sum(({ live }) => live);
+  }
+
+  get pending(): number {
+    return this.#sum(({ pending }) => pending);
+  }
+
+  #byCode(of: (report: Report) => Readonly<Record<string, number>>): Record<string, number> {
+    const sum: Record<string, number> = {};
+    for (const { last } of this.#threads) {
+      for (const [code, count] of Object.entries(last ? of(last) : {})) sum[code] = (sum[code] ?? 0) + count;
+    }
+    return sum;
+  }
+
+  get refused(): Record<string, number> {
+    return this.#byCode(({ refused }) => refused);
+  }
+
+  get closed(): Record<string, number> {
+    return this.#byCode(({ closed }) => closed);
+  }
+
+  /** Ends a line at `at` seconds; `cpu`: cores that the generator used in it. */
+  closeLine(at: number, seconds: number, cpu: number, server: ServerSample | null): Second {
+    const { counts } = this;
+    const since = (name: keyof Counts) => (counts[name] - this.#before[name]) / seconds;
+    const latencies: Second['latencies'] = Object.fromEntries(
+      LATENCIES.map((name) => [name, this.latencies[name].takeInterval()] as const).filter(([, taken]) => taken !== null),
+    );
+    const line: Second = {
+      at,
+      made: since('made'),
+      accepted: since('accepted'),
+      seen: since('seen'),
+      joins: since('joins'),
+      latencies,
+      live: this.live,
+      pending: this.pending,
+      generatorCpu: cpu,
+      server: this.#serverLine(at, server),
+    };
+    this.#before = counts;
+    this.timeline.push(line);
+    return line;
+  } // prettier-ignore
+
+  /** The first look only says where the counters stood. */
+  #serverLine(at: number, now: ServerSample | null): Second['server'] {
+    const before = this.#server;
+    const lastAt = this.#serverLast?.at;
+    if (!now) return null;
+    this.#server = now;
+    this.#serverFirst ??= { at, cpuSeconds: now.cpuSeconds };
+    this.#serverLast = { at, cpuSeconds: now.cpuSeconds };
+    if (!before || lastAt === undefined || at <= lastAt) return null;
+    const cpu = (now.cpuSeconds - before.cpuSeconds) / (at - lastAt);
+    return { cpu, residentBytes: now.residentBytes, loopDelayMs: now.loopDelayMs, queued: now.queued, sockets: now.sockets }; // prettier-ignore
+  }
+
+  get server(): LoadResult['server'] {
+    const [first, last] = [this.#serverFirst, this.#serverLast];
+    const lines = this.timeline.flatMap(({ server }) => server ?? []);
+    if (!first || !last || lines.length === 0) return null;
+    return {
+      cpu: (last.cpuSeconds - first.cpuSeconds) / (last.at - first.at),
+      cpuMost: Math.max(...lines.map(({ cpu }) => cpu)),
+      residentBytesMost: Math.max(...lines.map(({ residentBytes }) => residentBytes)),
+      loopDelayMs: Math.max(...lines.map(({ loopDelayMs }) => loopDelayMs)),
+    };
+  }
+
+  threads(clients: readonly number[]): GeneratorUse['threads'] {
+    return this.#threads.map(({ busySum, busyCount, busyMost, loopDelayMs }, i) => ({
+      clients: clients[i] ?? 0,
+      busy: busyCount === 0 ? 0 : busySum / busyCount,
+      busyMost,
+      loopDelayMs,
+    }));
+  }
+}
