@@ -51,12 +51,14 @@ export async function makePage(server: ServerProcess, page: PageId, bodies: read
   return bodies.length;
 } // prettier-ignore
 
-/** Pages of one paragraph that all clients of the page type into, each on the node that `nodeOf` gives it. */
+/**
+ * Pages of one paragraph that all clients of the page type into, each on the node that `nodeOf` gives it. A page is made on the
+ * node of its first client: one that has it in memory goes on to follow it.
+ */
 export async function preparePages(
-  server: ServerProcess,
   count: number,
   clientsEach: number,
-  nodeOf: (page: number, slot: number) => ServerProcess = () => server,
+  nodeOf: (page: number, slot: number) => ServerProcess,
 ): Promise<PreparedPage[]> {
   const pages: PreparedPage[] = [];
   for (let i = 0; i < count; i++) {
@@ -64,7 +66,7 @@ export async function preparePages(
     const block = newId<BlockId>(Date.now(), systemRandom);
     const parent = page as string as BlockId;
     const body = encodeOps([{ op: 'insert', block, parent, key: 'a0', type: 'paragraph', props: {}, text: null }]);
-    const head = await makePage(server, page, [body]);
+    const head = await makePage(nodeOf(i, 0), page, [body]);
     const clients = await Promise.all(Array.from({ length: clientsEach }, (_, slot) => loadClient(nodeOf(i, slot), slot, block)));
     pages.push({ page, clients, head });
   }

@@ -32,7 +32,7 @@ export async function endToEnd(options: SuiteOptions): Promise<SuiteResult> {
   try {
     for (const { name, mode } of MODES) {
       if (options.only !== null && !name.includes(options.only)) continue;
-      const pages = await preparePages(server, PAGES, CLIENTS_EACH);
+      const pages = await preparePages(PAGES, CLIENTS_EACH, () => server);
       await generator.connect(pages);
       const rounds: Measured[] = [];
       for (let round = 0; round < options.rounds; round++) {

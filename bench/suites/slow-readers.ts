@@ -68,7 +68,7 @@ export async function slowReaders(options: SuiteOptions): Promise<SuiteResult> {
   const rounds: { alone: Measured; beside: Measured; held: number }[] = [];
   /** On fresh pages, flooded in both cases: the generator's clients come after that. */
   const measured = async (isBeside: boolean): Promise<{ result: Measured; held: number }> => {
-    const pages = await preparePages(server, PAGES, CLIENTS_EACH);
+    const pages = await preparePages(PAGES, CLIENTS_EACH, () => server);
     const slow = isBeside ? await slowOn(server, pages) : [];
     await Promise.all(pages.map(({ page }) => flood(server, page as PageId)));
     await generator.connect(pages);

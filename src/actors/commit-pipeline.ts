@@ -5,6 +5,7 @@
  *   5 tell: CHANGES to everyone on the page, the sender included; that echo is the acknowledgement
  *
  *      idle ──takeBatch──▶ committing ──appended──▶ idle
+ *        │                    └──another node's changes are heard──▶ overtaken: it has lost its race
  *        └───────────────────▶ settling ◀── lost its race, or outcome unknown
  *                                 └── settled: what the log holds leaves the queue ──▶ idle
  *
@@ -26,10 +27,11 @@ import type { Audience } from './audience.ts';
 import { countCommits } from './commit-counts.ts';
 import { ChangeQueue, type QueuedChange } from './change-queue.ts';
 import { Fuse } from './fuse.ts';
+import { admitForeign, behindHead } from './hearing.ts';
 import { HeldBack } from './held-back.ts';
 import type { PageState } from './page-state.ts';
 import { serverChange } from './server-change.ts';
-import { admitForeign, notTheKnown, reviewQueue } from './settling.ts';
+import { notTheKnown, reviewQueue } from './settling.ts';
 import { committedFrames } from './telling.ts';
 import { withdrawnFrame } from './volatile-frames.ts';
 import { fromWire, keyOf, logEntry, toName } from './wire-change.ts';
@@ -49,7 +51,7 @@ export class CommitPipeline {
   readonly #rate: TokenBucket;
   #closed: boolean;
   readonly fuse: Fuse;
-  #phase: 'idle' | 'committing' | 'settling' = 'idle';
+  #phase: 'idle' | 'committing' | 'overtaken' | 'settling' = 'idle';
   #settleWanted = false;
   #readsBegun = 0;
   #headBefore: Seq;
@@ -163,34 +165,17 @@ export class CommitPipeline {
 
   /** CHANGES or COMMITTED of another node. */
   told(message: ToldMessage): void {
-    if (message.kind === 'committed') this.#heardNames(message.firstSeq, message.changes);
-    else if (message.firstSeq === 0) this.#heardVolatile(message.changes);
-    else this.#heard(message.firstSeq, message.changes);
-  }
-
-  /** What another node says that the log holds from `first` on. */
-  #heard(first: Seq, changes: readonly WireChange[]): void {
-    const { head } = this.#state;
-    const fresh = changes.slice(Math.max(0, head + 1 - first));
-    if (fresh.length === 0) return;
-    // A gap; or our own append stands against it, which the log will settle.
-    if (first > head + 1 || this.#phase !== 'idle') return void this.settle();
-    this.#absorb(fresh.map((change, i) => logEntry(fromWire(change), seq(head + 1 + i))));
-    this.#resume();
-  }
-
-  /** What another node's page was told before its commit is in the log from `first` on; with 0 it is withdrawn. */
-  #heardNames(first: Seq, names: readonly WireName[]): void {
-    if (first === 0) return this.#withdrawn(names);
-    const { head } = this.#state;
-    const fresh = names.slice(Math.max(0, head + 1 - first));
-    if (fresh.length === 0) return;
-    const queued = this.#queue.byName();
-    const changes = fresh.flatMap((name) => queued.get(keyOf(name))?.change ?? []);
-    if (first > head + 1 || this.#phase !== 'idle' || changes.length < fresh.length)
-      return void this.settle();
-    this.#absorb(changes.map((change, i) => logEntry(change, seq(head + 1 + i))));
-    this.#resume();
+    if (message.firstSeq === 0)
+      return message.kind === 'changes'
+        ? this.#heardVolatile(message.changes)
+        : this.#withdrawn(message.changes);
+    const entries = behindHead(message, this.#state.head, this.#queue);
+    if (!entries) return void this.settle();
+    if (entries.length === 0) return;
+    this.#absorb(entries);
+    if (this.#phase === 'idle') this.#resume();
+    // The append that is under way finds another head.
+    else if (this.#phase === 'committing') this.#phase = 'overtaken';
   }
 
   /** The head of the log as the store has it; ours of the time before was in the log before that was asked for. */
@@ -311,7 +296,8 @@ export class CommitPipeline {
   settled(entries: readonly LogEntry[], closed: boolean): void {
     assert(this.#phase === 'settling', 'a read of the log is answered once');
     this.#closed = closed;
-    this.#absorb(entries);
+    // Some may have been heard meanwhile.
+    this.#absorb(entries.filter((entry) => entry.seq > this.#state.head));
     this.#queue.adoptAbsent(this.#world.clock.monotonic());
     this.#resume();
     for (const { subscriber, replica, message } of this.#heldBack.take(this.settledReads))

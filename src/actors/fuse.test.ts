@@ -146,15 +146,31 @@ describe('other nodes', () => {
     ).toEqual(['settle after 0']);
   });
 
-  test('A86 while our own append is under way the log decides', () => {
+  test('C126 while our own append is under way it is told at once, and ours has lost', () => {
     const bench = live(100, 1);
     bench.change(1, 1);
     bench.batch();
-    expect(tellChanges(bench, 1, wire(8, 1))).toEqual([]);
+    expect(tellChanges(bench, 1, wire(8, 1))).toEqual(['publish changes 1: 8.1']);
+    expect(bench.batch()).toBeUndefined();
     bench.actor.appendUnsettled();
-    expect(bench.story()).toEqual(['settle after 0']);
-    expect(settled(bench, [entry(1, 8, 1)])).toEqual(['publish changes 1: 8.1', 'dirty']);
+    expect(bench.story()).toEqual(['settle after 1']);
+    expect(settled(bench)).toEqual(['dirty']);
     expect(bench.batch()).toBe('after 1: 1.1');
+  });
+
+  test('C126 so is what is heard while the log is read, and the read tells it no second time', () => {
+    const bench = live(100, 1);
+    expect(tellChanges(bench, 2, wire(8, 2))).toEqual(['settle after 0']);
+    expect(tellChanges(bench, 1, wire(8, 1))).toEqual(['publish changes 1: 8.1']);
+    expect(settled(bench, [entry(1, 8, 1), entry(2, 8, 2)])).toEqual(['publish changes 2: 8.2']);
+  });
+
+  test('C126 an append that was overtaken and succeeded all the same is a bug that is noticed', () => {
+    const bench = live(100, 1);
+    bench.change(1, 1);
+    bench.batch();
+    tellChanges(bench, 1, wire(8, 1));
+    expect(() => bench.tell({ type: 'appended' })).toThrow('an append is answered once');
   });
 
   test('A85 an append of ours of unknown outcome that the log has is told to the others', () => {

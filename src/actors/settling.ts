@@ -1,14 +1,13 @@
 /**
  * What becomes of a queued change when the log has moved under it: it is there already, it still follows, or it cannot
- * follow any more; and whether another node's change may follow here. What was let in once is not refused for role, clock or limits; what may be in the log through
- * an append of unknown outcome (`handed`) not even for its content, or its number would be given away twice.
+ * follow any more. What was let in once is not refused for role, clock or limits; what may be in the log through an append of
+ * unknown outcome (`handed`) not even for its content, or its number would be given away twice.
  */
 import { sameBytes } from '../base/bytes.ts';
 import type { Refusal } from '../document/model.ts';
 import type { LogEntry } from '../persistence/log-store.ts';
-import { isMalformed } from '../protocol/decode.ts';
 import type { ReplicaId } from '../protocol/ids.ts';
-import type { WireChange, WireName } from '../protocol/messages.ts';
+import type { WireName } from '../protocol/messages.ts';
 import { BUSY_RETRY_MS } from './admission.ts';
 import type { Audience, Rejection } from './audience.ts';
 import type { ChangeQueue, QueuedChange } from './change-queue.ts';
@@ -127,16 +126,4 @@ export function reviewQueue(
     return false;
   });
   return { own, foreign };
-}
-
-/** The decoded ops of another node's change; undefined if it leaves a hole here, is known, or lacks its ground. */
-export function admitForeign(wire: WireChange, queue: ChangeQueue, state: PageState): unknown {
-  const { replica, n, author, hlc } = wire;
-  const logged = state.replica(replica);
-  const queued = queue.lastOf(replica);
-  const owner = logged?.owner ?? queued?.owner ?? author;
-  if (owner !== author || n !== Math.max(logged?.lastN ?? 0, queued?.n ?? 0) + 1) return undefined;
-  const decoded = state.model.decode(wire.ops);
-  if (isMalformed(decoded)) return undefined;
-  return state.model.admit(decoded, { ...hlc, replica }, author) ? undefined : decoded;
 }

@@ -35,7 +35,7 @@ class RunningOctavo implements RunningPeer {
   }
 
   async plan({ pages, clientsEach, readers }: PageCount): Promise<Plan> {
-    this.#prepared = await preparePages(this.#server, pages, clientsEach);
+    this.#prepared = await preparePages(pages, clientsEach, () => this.#server);
     return { protocol: 'octavo', pages: this.#prepared, counts: this.#counts, readers };
   }
 
