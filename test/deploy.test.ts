@@ -11,6 +11,7 @@ import { type Config, readConfig, VARIABLES } from '../src/config.ts';
 import { LIMIT_TABLE } from '../src/protocol/limits.ts';
 import { SYNC_PATH } from '../src/protocol/messages.ts';
 import { documentedMetrics } from './support/metrics.ts';
+import { hasPrometheus } from './support/prometheus.ts';
 
 interface Service {
   readonly image: string;
@@ -83,16 +84,20 @@ describe('docker-compose.yml', () => {
 
   test('G124 only nginx can be reached, and the databases by nobody but the nodes', () => {
     const published = Object.entries(services).filter(([, { ports }]) => ports);
-    expect(published.map(([name]) => name)).toEqual(['nginx']);
+    expect(published.map(([name]) => name)).toEqual(['nginx', 'grafana']);
+    expect(filled(services['grafana']!.ports![0]!)).toMatch(/^127\.0\.0\.1:/);
+    expect(networks['observed']!.internal).toBe(true);
     expect(networks['data']!.internal).toBe(true);
     const members = (network: string) => Object.keys(services).filter((name) => networksOf(services[name]!).includes(network));
     expect(members('edge')).toEqual(['nginx', 'octavo-1', 'octavo-2']);
     expect(members('data')).toEqual(['octavo-1', 'octavo-2', 'postgres', 'redis']);
+    expect(members('observed')).toEqual(['octavo-1', 'octavo-2', 'prometheus', 'jaeger', 'grafana']);
+    expect(members('screen')).toEqual(['grafana']);
   });
 
   test('every service is pinned, looked after, and has time to stop', () => {
     for (const [name, service] of Object.entries(services)) {
-      expect(service.image, name).toMatch(/:\d+\.\d+(\.\d+)?(-[a-z]+)?$/);
+      expect(service.image, name).toMatch(/:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$/);
       expect(Object.keys(service), name).toEqual(expect.arrayContaining(['healthcheck', 'restart', 'logging']));
     }
     const own = (JSON.parse(read('package.json')) as { version: string }).version;
@@ -207,9 +212,50 @@ describe('Dockerfile', () => {
   });
 });
 
+describe('deploy/grafana and deploy/prometheus', () => {
+  const alerts = [...read('deploy/prometheus/alerts.yml').matchAll(/alert: (\w+)/g)].map(([, name]) => name!);
+
+  test('what Prometheus and Grafana are given is where they look for it', () => {
+    const [{ services }] = documentsIn('docker-compose.yml') as [Composition];
+    const [{ scrape_configs: jobs, rule_files: rules }] = documentsIn('deploy/prometheus/prometheus.yml') as [Record<string, any>];
+    const nodes = Object.keys(services).filter((name) => name.startsWith('octavo-'));
+    expect(jobs[0].static_configs[0].targets).toEqual(nodes.map((name) => `${name}:3002`));
+    expect(rules).toEqual(['/etc/prometheus/alerts.yml']);
+    const [{ datasources }] = documentsIn('deploy/grafana/provisioning/datasources/octavo.yaml') as [{ datasources: { uid: string; url: string }[] }];
+    for (const { url } of datasources) expect(services).toHaveProperty(new URL(url).hostname);
+    const [{ providers }] = documentsIn('deploy/grafana/provisioning/dashboards/octavo.yaml') as [{ providers: { options: { path: string } }[] }];
+    expect(services['grafana']!['volumes']).toContain(`./deploy/grafana/dashboards:${providers[0]!.options.path}:ro`);
+    for (const name of ['prometheus', 'jaeger', 'grafana']) expect(services[name]!['profiles']).toEqual(['observe']);
+    const uids = new Set(datasources.map(({ uid }) => uid));
+    const files = readdirSync('deploy/grafana/dashboards');
+    const ids = files.map((file) => {
+      const { uid, panels } = JSON.parse(read(`deploy/grafana/dashboards/${file}`)) as { uid: string; panels: { id: number; datasource: { uid: string } }[] };
+      for (const { datasource } of panels) expect(uids).toContain(datasource.uid);
+      expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+      return uid;
+    });
+    expect(ids.sort()).toEqual(['octavo-health', 'octavo-nodes', 'octavo-storage', 'octavo-sync']);
+  });
+
+  test('G135 every alert stands in docs/operations.md with what to do, and no other does', () => {
+    const section = /^## Alarms\n[\s\S]*?(?=^## )/m.exec(read('docs/operations.md'))![0];
+    const told = [...section.matchAll(/^\| `(Octavo\w+)`/gm)].map(([, name]) => name!);
+    expect(told).toEqual(alerts);
+  });
+
+  test.skipIf(!hasPrometheus())('G135 each alert fires for a node that is unwell, in its time, and for no other', () => {
+    for (const [command, file] of [['check', 'alerts.yml'], ['test', 'tests.yml']] as const) {
+      const { status, stdout, stderr } = spawnSync('promtool', [command, 'rules', `deploy/prometheus/${file}`], { encoding: 'utf8' });
+      expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
+    }
+    for (const name of alerts) expect(read('deploy/prometheus/tests.yml')).toContain(`alertname="${name}"`);
+  });
+}); // prettier-ignore
+
 test('G125 metrics that documents and manifests name are among those that are at /metrics', () => {
   const made = new Set(documentedMetrics().keys());
-  const pages = ['docs/operations.md', 'CHANGELOG.md', 'deploy/kubernetes/components/autoscale-on-sockets/kustomization.yaml'];
+  const dashboards = readdirSync('deploy/grafana/dashboards').map((file) => `deploy/grafana/dashboards/${file}`);
+  const pages = ['docs/operations.md', 'CHANGELOG.md', 'deploy/prometheus/alerts.yml', 'deploy/prometheus/tests.yml', 'deploy/kubernetes/components/autoscale-on-sockets/kustomization.yaml', ...dashboards];
   const named = pages.flatMap((path) => [...read(path).matchAll(/\boctavo_[a-z_]+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, '')));
   expect(new Set(named).size).toBeGreaterThan(20);
   expect(named.filter((name) => !made.has(name))).toEqual([]);
