@@ -3,21 +3,16 @@
  * in, four times those it is packed in, and more with all that is written to; a page that people only have open needs none
  * of that: joiners get the packed snapshot and the log. So a page at rest gives its document up (`sleep`), and the first that asks for it
  * has it again (`model`), at once: decoding takes about 3 ms for 2,000 blocks. Nobody can tell the difference.
+ * A page whose log ends at its snapshot is asleep when it is loaded: who opens it need not wait for the decoding.
  *
- *     awake ──sleep, once at rest──▶ asleep: the server's own part, encoded          awake ◀──model── asleep
+ *     awake ──sleep, once at rest──▶ asleep: the server's own part, encoded          awake ◀──model── asleep ◀── loaded
  */
 import { assert } from '../base/assert.ts';
-import type { DocumentModel, RestoreModel } from '../document/model.ts';
+import type { DocumentModel } from '../document/model.ts';
 import type { LogEntry } from '../persistence/log-store.ts';
 import { isMalformed } from '../protocol/decode.ts';
 import type { Compression } from './compression.ts';
-import type { CachedSnapshot } from './world.ts';
-
-interface Asleep {
-  readonly restore: RestoreModel;
-  readonly private: Uint8Array;
-  readonly hash: Uint8Array | null;
-}
+import type { Asleep, CachedSnapshot } from './world.ts';
 
 /** What a page at rest is made from again: the cached snapshot, and the log after it. */
 export interface Packed {
@@ -27,10 +22,12 @@ export interface Packed {
 
 export class HeldModel {
   #awake: DocumentModel | null;
-  #asleep: Asleep | null = null;
+  #asleep: Asleep | null;
 
-  constructor(model: DocumentModel) {
-    this.#awake = model;
+  constructor(model: DocumentModel | Asleep) {
+    const isAsleep = 'restore' in model;
+    this.#awake = isAsleep ? null : model;
+    this.#asleep = isAsleep ? model : null;
   }
 
   get isAsleep(): boolean {

@@ -160,6 +160,7 @@ export class PageActor {
         return this.#live?.commits.heardHead(message.at);
       case 'tick':
         this.#live?.commits.seekForeign();
+        this.#live?.commits.housekeep();
         if (this.#live) this.pulse.beat(this.#world.clock.monotonic(), this.#live.state.head);
         this.#audience.renewPresence();
         this.#lookAfter();
@@ -205,7 +206,6 @@ export class PageActor {
     this.#state = { tag: 'live', state, commits, joining, ahead: [] };
     this.#idleSince = this.#world.clock.monotonic();
     for (const request of waiting) this.#subscribe(request);
-    commits.housekeep();
   }
 
   /** There is no such page: those who may create it do, the others are told. */

@@ -80,6 +80,43 @@ test('D68 A3 one that reads as another state than was written is an error; the o
   expect([from, said.map(({ level, seq }) => [level, seq])]).toEqual([2, [['error', 4]]]);
 });
 
+test('A135 a page that ends at its snapshot is not decoded to be served; one that then turns out wrong is not used again', async () => {
+  const { loader, store } = await pageWithSnapshot();
+  const sound = new PageState((await loader.load(PAGE, null))!, 20, defaultSnapshotPolicy);
+  expect([sound.isAtRest, sound.head]).toEqual([true, 1]);
+  const told = sound.stateHash();
+  expect(sound.isAtRest).toBe(true);
+  expect(sound.model.stateHash()).toEqual(told);
+
+  const [good] = await store.readSnapshots(PAGE);
+  const wrong = await threadedCompression.unpack(good!.body, 1 << 20);
+  wrong[wrong.length - 1]! ^= 1;
+  await store.saveSnapshot(PAGE, EPOCH, { ...good!, body: await threadedCompression.pack(wrong) });
+  const broken = new PageState((await loader.load(PAGE, null))!, 20, defaultSnapshotPolicy);
+  expect(() => broken.model).toThrow('reads as one with');
+  const mended = (await loader.load(PAGE, null))!;
+  expect(mended.snapshot).toBeNull();
+  expect(new PageState(mended, 20, defaultSnapshotPolicy).stateHash()).toEqual(told);
+
+  // Replaced by one that is sound: looked at once, and used.
+  await store.saveSnapshot(PAGE, EPOCH, good!);
+  expect((await loader.load(PAGE, null))!.snapshot?.seq).toBe(1);
+  expect(new PageState((await loader.load(PAGE, null))!, 20, defaultSnapshotPolicy).isAtRest).toBe(true);
+}); // prettier-ignore
+
+/** A page of one change that was put away with a snapshot. */
+async function pageWithSnapshot() {
+  const store = new MemoryLogStore();
+  await store.openPage(PAGE, 'blocks');
+  const body = encodeOps([{ op: 'insert', block: blockId(1), parent: ROOT, key: 'a0', type: 'quote', props: {}, text: null }]);
+  const change = { replica: replicaId(1), n: 1, hlcMs: 10, hlcCounter: 0, author: userId('ann'), at: 10, body };
+  await store.append([{ page: PAGE, epoch: EPOCH, known: seq(0), changes: [change] }]);
+  const loader = new PageLoader({ store, limits, log: silentLog, clock: systemClock, compression: threadedCompression });
+  const state = new PageState((await loader.load(PAGE, null))!, 20, defaultSnapshotPolicy);
+  await loader.save(PAGE, state.takeSnapshot(20, true)!);
+  return { loader, store };
+} // prettier-ignore
+
 test('D67 a page with an op of a newer version is served, and no snapshot is made of it', async () => {
   const store = new MemoryLogStore();
   await store.openPage(PAGE, 'blocks');

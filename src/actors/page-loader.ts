@@ -7,7 +7,8 @@
 import type { Log } from '../base/log.ts';
 import type { Clock, Millis, Timer } from '../base/time.ts';
 import { BlocksModel } from '../document/blocks-model.ts';
-import { MODEL_VERSION } from '../document/snapshot.ts';
+import type { RestoreModel } from '../document/model.ts';
+import { MODEL_VERSION, snapshotHash } from '../document/snapshot.ts';
 import type { LogEntry, LogStore, PageKind, StoredSnapshot } from '../persistence/log-store.ts';
 import { type EpochId, type PageId, seq, type Seq } from '../protocol/ids.ts';
 import type { Limits } from '../protocol/limits.ts';
@@ -21,6 +22,7 @@ const READ_CHANGES = 2000;
 const READ_BYTES = 8 << 20;
 /** A bound on what a stored snapshot may unpack to. */
 const SNAPSHOT_BYTES_MAX = 1 << 30;
+const SUSPECTS_MAX = 10_000;
 /** Who waits for a page is sent away when the store says nothing for so long; with `unavailable`, within 3 s. */
 const SILENCE_MS: Millis = 2500;
 
@@ -60,6 +62,8 @@ export class PageLoader {
   #running = 0;
   /** In order. */
   readonly #waiting = new Set<() => void>();
+  /** The snapshots that turned out, after the load, not to be what was written: the next load looks first. */
+  readonly #suspect = new Set<string>();
   /** When the store last answered a load, whichever. */
   #answeredAt: Millis = -Infinity;
 
@@ -169,9 +173,16 @@ export class PageLoader {
         if (stored.seq > head) throw new Error(`it is of seq ${stored.seq}, but the log ends at ${head}`);
         const plain = await compression.unpack(stored.body, SNAPSHOT_BYTES_MAX);
         const state = decodePrivateState(stored.private);
-        working?.enter(page);
-        const model = new BlocksModel(page, limits, { snapshot: plain, private: state.model });
         const snapshot: CachedSnapshot = { seq: stored.seq, body: stored.body, plainBytes: plain.length };
+        const restore: RestoreModel = (bytes, own) => new BlocksModel(page, limits, { snapshot: bytes, private: own }); // prettier-ignore
+        const name = `${page} ${stored.seq}`;
+        if (stored.seq === head && !this.#suspect.has(name)) {
+          const model = { restore: this.#noting(name, restore), private: state.model, hash: snapshotHash(plain) };
+          return { model, private: state, snapshot };
+        }
+        working?.enter(page);
+        const model = restore(plain, state.model);
+        this.#suspect.delete(name);
         return { model, private: state, snapshot };
       } catch (error) {
         // Its checksum was good, so this is a bug of whoever wrote it (the state that it makes has another hash than the one
@@ -185,6 +196,18 @@ export class PageLoader {
     const model = new BlocksModel(page, limits);
     return { model, private: { latestMs: 0, replicas: new Map(), model: new Uint8Array() }, snapshot: null };
   } // prettier-ignore
+
+  /** The page whose snapshot fails here ends, as by any bug, and is loaded anew. */
+  #noting(name: string, restore: RestoreModel): RestoreModel {
+    return (bytes, own) => {
+      try {
+        return restore(bytes, own);
+      } catch (error) {
+        if (this.#suspect.size < SUSPECTS_MAX) this.#suspect.add(name);
+        throw error;
+      }
+    };
+  }
 
   async #readTail(page: PageId, epoch: EpochId, after: Seq): Promise<Pick<LoadedPage, 'tail' | 'closed'>> {
     const tail: LogEntry[] = [];

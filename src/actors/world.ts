@@ -2,7 +2,7 @@
  * What an actor may ask of the world, and what it can be told: the whole of its contact with threads, sockets, database
  * and time. An actor never awaits: it asks, returns, and the answer is its next message.
  */
-import type { ChangeKind, DocumentModel } from '../document/model.ts';
+import type { ChangeKind, DocumentModel, RestoreModel } from '../document/model.ts';
 import type { LogEntry, PageHeadAt, PageKind, StoredChange } from '../persistence/log-store.ts';
 import type { Code, NoticeCode } from '../protocol/codes.ts';
 import type { EpochId, PageId, ReplicaId, Seq, UserId } from '../protocol/ids.ts';
@@ -37,15 +37,24 @@ export interface SubscribeRequest {
   readonly at: Millis;
 }
 
+/** A document that is not decoded (see `held-model.ts`). */
+export interface Asleep {
+  /** Throws if the snapshot turns out not to be what was written. */
+  readonly restore: RestoreModel;
+  readonly private: Uint8Array;
+  readonly hash: Uint8Array | null;
+}
+
 /** A page as it was found in the store. */
 export interface LoadedPage {
   readonly kind: PageKind;
   /** In which all of it was read. */
   readonly epoch: EpochId;
   readonly closed: boolean;
-  readonly model: DocumentModel;
+  /** Asleep if the log ends at the snapshot. */
+  readonly model: DocumentModel | Asleep;
   readonly private: PrivateState;
-  /** The snapshot that the model was restored from, as joiners get it; null for a page that has none. */
+  /** The snapshot that the model is restored from, as joiners get it; null for a page that has none. */
   readonly snapshot: CachedSnapshot | null;
   /** The log after the snapshot, to the head; not yet applied. */
   readonly tail: LogEntry[];

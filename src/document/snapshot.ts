@@ -24,6 +24,9 @@ import { hashHex } from './state-hash.ts';
 import { StoredBlocks } from './stored-blocks.ts';
 import { StoredStamps } from './stored-stamps.ts';
 
+/** Of a bin of so few bytes, before them. */
+const HASH_HEAD_BYTES = 2;
+
 /** The version of this layout and of the model's semantics. */
 export const MODEL_VERSION = 2;
 
@@ -103,6 +106,14 @@ export function decodeSnapshot(page: PageId, bytes: Uint8Array): BlockTable {
   throw new MsgpackError(
     `the snapshot of a state with hash ${hashHex(written)} reads as one with ${hashHex(found)}`,
   );
+}
+
+/** The hash that is written in a snapshot, which is not read any further. */
+export function snapshotHash(bytes: Uint8Array): Uint8Array {
+  const r = new MsgpackReader(bytes);
+  // It is the last part, and has one length.
+  r.seek(bytes.length - HASH_HEAD_BYTES - WIRE.stateHashBytes);
+  return r.bin(WIRE.stateHashBytes).slice();
 }
 
 /** The same without the comparison: `written` is the hash of the state that was written. */

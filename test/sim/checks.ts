@@ -188,7 +188,7 @@ async function checkLoad({ database, compression, limits }: Remains, page: PageI
   const failure = (detail: string) => new SimFailure('a page loads otherwise than the log', `${page}: ${detail}`);
   const loaded = await new PageLoader({ store: new MemoryLogStore(database), limits, log: silentLog, clock: systemClock, compression }).load(page, null);
   if (!loaded) throw failure('it is absent');
-  const state = new PageState(loaded, 0, defaultSnapshotPolicy);
+  const state = new PageState(loaded, 0, defaultSnapshotPolicy, compression.unpackNow);
   const table = (state.model as BlocksModel).table;
   const difference = tableDifference(table, model, true);
   if (difference) throw failure(difference);
