@@ -53,7 +53,6 @@ export class CommitPipeline {
   readonly fuse: Fuse;
   #phase: 'idle' | 'committing' | 'overtaken' | 'settling' = 'idle';
   #settleWanted = false;
-  #hasLooked = false;
   #readsBegun = 0;
   #headBefore: Seq;
   /** When the changes in flight were handed to the database. */
@@ -148,12 +147,10 @@ export class CommitPipeline {
     this.fuse.queued();
   }
 
-  /** Queues a change of the server's own, if one is due: it goes the way of all changes. Looks once, when the page is awake. */
+  /** Queues a change of the server's own, if one is due: it goes the way of all changes. */
   housekeep(): void {
-    if (this.#hasLooked || this.#state.isAtRest) return;
-    this.#hasLooked = true;
     const now = this.#world.clock.now();
-    const body = this.#closed ? undefined : this.#state.model.dueHousekeeping(now);
+    const body = this.#closed ? undefined : this.#state.dueHousekeeping(now);
     if (!body || this.#queue.lastOf(SERVER_REPLICA)) return;
     const n = (this.#state.replica(SERVER_REPLICA)?.lastN ?? 0) + 1;
     this.#push(serverChange(n, now, body), this.#state.model.decode(body), NO_CONNECTION);

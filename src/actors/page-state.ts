@@ -44,6 +44,7 @@ export class PageState {
   /** The model was asked for since the page was last looked at for rest. */
   #used = false;
   #usedAt: Millis;
+  #hasLooked = false;
 
   /** Throws when a logged change cannot be decoded: such a page must not be served as if it were whole. */
   constructor(
@@ -96,6 +97,13 @@ export class PageState {
   /** As `DocumentModel.stateHash`, of a page at rest too. */
   stateHash(): Uint8Array | null {
     return this.#held.stateHash();
+  }
+
+  /** As `DocumentModel.dueHousekeeping`, once, when the page is awake: it is not decoded for that. */
+  dueHousekeeping(now: Millis): Uint8Array | undefined {
+    if (this.#hasLooked || this.isAtRest) return undefined;
+    this.#hasLooked = true;
+    return this.model.dueHousekeeping(now);
   }
 
   /** The log after the cached snapshot. */

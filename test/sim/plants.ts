@@ -24,8 +24,8 @@ export const plants: readonly Plant[] = [
     'ack-before-commit',
     [
       'actors/commit-pipeline.ts',
-      "    this.#world.counts.change('accepted');\n",
-      "    this.#world.counts.change('accepted');\n    const place = seq(this.#state.head + this.#queue.length);\n    this.#world.send(connection, encodeServerMessage({ kind: 'ack', ch: this.#audience.get(connection)!.ch, n, seq: place, replica }));\n",
+      "    this.#world.counts.change('accepted', model.kindOf(decoded));\n",
+      "    this.#world.counts.change('accepted', model.kindOf(decoded));\n    const place = seq(this.#state.head + this.#queue.length);\n    this.#world.send(connection, encodeServerMessage({ kind: 'ack', ch: this.#audience.get(connection)!.ch, n, seq: place, replica }));\n",
     ],
     [
       'actors/commit-pipeline.ts',
@@ -35,8 +35,8 @@ export const plants: readonly Plant[] = [
   ),
   plant('applied-before-append', [
     'actors/commit-pipeline.ts',
-    "    this.#world.counts.change('accepted');\n",
-    "    this.#world.counts.change('accepted');\n    this.#state.model.apply(decoded, { ms: hlc.ms, counter: hlc.counter, replica }, author);\n",
+    "    this.#world.counts.change('accepted', model.kindOf(decoded));\n",
+    "    this.#world.counts.change('accepted', model.kindOf(decoded));\n    this.#state.model.apply(decoded, { ms: hlc.ms, counter: hlc.counter, replica }, author);\n",
   ]),
   plant('no-dedupe-after-unknown-outcome', [
     'actors/settling.ts',
@@ -103,8 +103,8 @@ export const plants: readonly Plant[] = [
   ]),
   plant('topic-never-joined', [
     'actors/joining.ts',
-    'this.start(subscriber, since);\n    this.#audience.joinTopic(subscriber);\n',
-    'this.start(subscriber, since);\n',
+    'this.start(subscriber, since, { at, isBack: since !== null });\n    this.#audience.joinTopic(subscriber);\n',
+    'this.start(subscriber, since, { at, isBack: since !== null });\n',
   ]),
   plant('pending-not-sent-again', [
     'client/outbox.ts',
