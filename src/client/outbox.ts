@@ -137,18 +137,20 @@ export class Outbox {
   /**
    * The log has a change of mine under this number: takes off what that confirms. If it is not the one that is pending
    * under it (a node took one in that another refused), mine from there on get the numbers behind it, and are sent again:
-   * all but the one that it is, if it went out under another number.
+   * all but the one that it is, if that went out under another number, or before a refusal took something out of it. Then
+   * its body is null: what the log has counts.
    */
   confirmEntry({ n, hlc, ops }: Pick<WireChange, 'n' | 'hlc' | 'ops'>): PendingChange[] {
     const pending = this.get(n);
     if (!pending || sameBytes(pending.body, ops)) return this.confirmTo(n);
     const confirmed = this.confirmTo(n - 1);
-    const index = this.#changes.findIndex((one) => sameStamp(one.stamp, hlc) && sameBytes(one.body, ops));
-    if (index >= 0) {
-      const [stored] = this.#changes.splice(index, 1);
-      this.#bytes -= stored!.bytes;
-      stored!.n = n;
-      confirmed.push(stored!);
+    const index = this.#changes.findIndex((one) => sameStamp(one.stamp, hlc));
+    const stored = index < 0 ? undefined : this.#changes.splice(index, 1)[0]!;
+    if (stored) {
+      this.#bytes -= stored.bytes;
+      if (!sameBytes(stored.body, ops)) stored.body = null;
+      stored.n = n;
+      confirmed.push(stored);
     }
     this.#loggedN = n;
     this.#inFlight = 0;

@@ -134,11 +134,7 @@ export class Replica {
 
   /** Applies changes that continue the log here: `first` must be seq + 1. */
   applyChanges(first: Seq, changes: readonly WireChange[]): Heard {
-    const heard = {
-      touched: new Set<BlockId>(),
-      texts: [] as Heard['texts'],
-      foreign: [] as Heard['foreign'],
-    };
+    const heard = { touched: new Set<BlockId>(), texts: [] as Heard['texts'], foreign: [] as Heard['foreign'] }; // prettier-ignore
     const confirmed: PendingChange[] = [];
     const voided: Heard['voided'][number][] = [];
     // Over what is volatile my own may have been laid otherwise than the log has it.
@@ -151,26 +147,27 @@ export class Replica {
         if (done.n === change.n) done.seq = seq(first + i);
         confirmed.push(done);
       }
-      const echoed = own?.n === change.n;
+      const isMine = own?.n === change.n;
+      const echoed = isMine && own.body !== null;
       const ops = echoed ? own.ops : readOps(change.ops);
       const stamp = { ...change.hlc, replica: change.replica };
       this.#observe(change.hlc);
       const shown = this.#volatile.remove(change);
-      if (shown && !sameStamp(shown.change.hlc, change.hlc)) {
-        // Another change of this number was shown: it was refused, and we have missed that.
-        structural = true;
-        for (const block of textBlocks([shown])) voided.push({ block, lost: null });
-      }
+      // Another change of this number was shown: it was refused, and we have missed that. Or an earlier form of mine counts.
+      const instead =
+        shown && !sameStamp(shown.change.hlc, change.hlc) ? shown : isMine && !echoed ? own : null;
+      if (instead) structural = true;
+      for (const block of textBlocks(instead ? [instead] : [])) voided.push({ block, lost: null });
       for (const op of ops) {
         const outcome = this.#applyConfirmed(op, stamp, echoed ? null : heard);
         // Shown before its commit, and without effect where the log has it: live texts hold what is nowhere.
         if (shown && outcome !== 'applied' && 'block' in op) voided.push({ block: op.block, lost: null });
-        if (!echoed || !('block' in op)) continue;
+        if (!isMine || !('block' in op)) continue;
         heard.touched.add(op.block);
         if (outcome === 'exists') voided.push({ block: op.block, lost: null });
         if (outcome === 'missing') voided.push({ block: op.block, lost: op });
       }
-      if (echoed) return;
+      if (isMine) return;
       if (ops.some((op) => op.op !== 'text')) structural = true;
       heard.foreign.push({ seq: seq(first + i), change, ops });
     });

@@ -97,7 +97,7 @@ export class VolatileLayer {
 }
 
 /** The blocks whose text these changes write. */
-export function textBlocks(changes: Iterable<VolatileChange>): Set<BlockId> {
+export function textBlocks(changes: Iterable<{ readonly ops: readonly Op[] }>): Set<BlockId> {
   const blocks = new Set<BlockId>();
   for (const { ops } of changes) {
     for (const op of ops) if (op.op === 'text' || (op.op === 'insert' && op.text)) blocks.add(op.block);

@@ -241,7 +241,7 @@ describe('volatile changes', () => {
       page.update(PAGE, { [title]: 1 });
       await settle();
     }
-    const { hlc } = stage.last('change');
+    const hlc = { ms: stage.clock.now() - 1, counter: 0 };
     const ops = encodeOps([{ op: 'update', block: BLOCK, props: { refused: 1 }, type: null }]);
     stage.log.push({ replica: stage.client.replica, n: 1, hlc, author: 'me' as UserId, at: 1, ops });
     await stage.tell(1);
@@ -279,6 +279,35 @@ describe('volatile changes', () => {
     stage.take(2, 4);
     await stage.tell(2);
     expect([page.pendingChanges, confirmed, page.root.props]).toEqual([0, [1, 2, 3, 4], { one: 1, two: 1, three: 1, four: 1 }]);
+  }); // prettier-ignore
+
+  it('K121 one of mine that a refusal has rewritten is confirmed where the log has it as it was first sent', async () => {
+    const stage = new Stage();
+    const page = await stage.page();
+    stage.foreign(paragraph(1));
+    await stage.tell(1);
+    const text = page.text(BLOCK);
+    text.insert(0, 'a');
+    await settle();
+    page.transact(() => {
+      text.insert(1, 'b');
+      page.update(PAGE, { kept: 1 });
+    });
+    await settle();
+    await stage.reject(1, 'too_large');
+    expect([page.pendingChanges, page.text(BLOCK).toString()]).toEqual([1, 'b']);
+    // The node of before has both, and stores them.
+    const [first, second] = stage.all('change');
+    for (const { n, hlc, ops } of [first!, second!])
+      stage.log.push({ replica: stage.client.replica, n, hlc, author: 'me' as UserId, at: 1, ops });
+    await stage.clock.advance(1);
+    await stage.subscribed();
+    await stage.tell(2);
+    expect([page.pendingChanges, page.text(BLOCK).toString(), page.root.props]).toEqual([0, 'ab', { kept: 1 }]);
+    const sent = stage.all('change').length;
+    await stage.clock.advance(1);
+    await stage.subscribed({ lastN: 2 });
+    expect([page.saved, stage.all('change').length]).toEqual([true, sent]);
   }); // prettier-ignore
 
   it('K86 one that was never sent under its number is not among those that SUBSCRIBED says the log has', async () => {
