@@ -24,6 +24,7 @@ const SUITES: Readonly<Record<string, () => Promise<Suite>>> = {
   memory: async () => (await import('./suites/memory.ts')).memory,
   'slow-readers': async () => (await import('./suites/slow-readers.ts')).slowReaders,
   nodes: async () => (await import('./suites/nodes.ts')).nodes,
+  metrics: async () => (await import('./suites/metrics.ts')).metrics,
 };
 
 const SERVER = join(dirname(fileURLToPath(import.meta.url)), '../src/cli/octavo.js');
@@ -37,6 +38,7 @@ const USAGE = `npm run bench [-- suite…] [options]
   --only TEXT     end-to-end, nodes: only the modes whose name contains it
   --no-pin        do not bind server and generator to a core each
   --server FILE   another compiled cli/octavo.js than the one built from this source
+  --against FILE  metrics: another build to compare with, instead of this one without counting
   --profile DIR   let the server write CPU profiles there
 `;
 
@@ -57,6 +59,7 @@ function readArguments() {
       compare: { type: 'string' },
       only: { type: 'string' },
       server: { type: 'string' },
+      against: { type: 'string' },
       profile: { type: 'string' },
       'no-pin': { type: 'boolean' },
       help: { type: 'boolean' },
@@ -73,12 +76,13 @@ async function main(): Promise<void> {
   const results: SuiteResult[] = [];
   try {
     for (const name of suites) {
-      const whole = ['end-to-end', 'large-page', 'slow-readers', 'flood', 'nodes'].includes(name);
+      const whole = ['end-to-end', 'large-page', 'slow-readers', 'flood', 'nodes', 'metrics'].includes(name);
       const options: SuiteOptions = {
         seconds: positive(values.seconds, whole ? 15 : 5, 'seconds'),
         rounds: Math.ceil(positive(values.rounds, whole ? 3 : 5, 'rounds')),
         pin: values['no-pin'] !== true,
         server: values.server ?? SERVER,
+        against: values.against ?? null,
         profileDir: values.profile ?? null,
         only: values.only ?? null,
       };

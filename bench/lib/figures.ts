@@ -28,6 +28,8 @@ export interface SuiteOptions {
   readonly pin: boolean;
   /** The compiled `cli/octavo.js` to measure. */
   readonly server: string;
+  /** Suite `metrics`: another build to compare with; null: this one, without counting. */
+  readonly against: string | null;
   /** Directory where the server process writes CPU profiles; null: no profiling. */
   readonly profileDir: string | null;
   /** Substring that the name of an end-to-end mode must contain; null: all modes. */

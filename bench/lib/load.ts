@@ -135,6 +135,6 @@ export class LoadGenerator<Plan = readonly LoadPage[]> {
 
   stop(): void {
     this.#fail = () => {};
-    this.#child.disconnect();
+    if (this.#child.connected) this.#child.disconnect();
   }
 }

@@ -48,6 +48,12 @@ export function usageOf(pid: number): Usage {
   return { cpu, main, wait };
 }
 
+/** CPU seconds of all threads outside of the kernel; to a hundredth. */
+export function userCpu(pid: number): number {
+  const fields = (read(`/proc/${pid}/stat`) ?? '').replace(/^.*\) /s, '').split(' ');
+  return Number(fields[11]) / TICKS_PER_SECOND;
+}
+
 /** CPU seconds of each thread, by thread id. */
 export function threadsOf(pid: number): Map<number, Omit<Usage, 'main'>> {
   const threads = new Map<number, Omit<Usage, 'main'>>();

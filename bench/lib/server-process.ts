@@ -46,13 +46,14 @@ const START_MS = 30_000;
 const POLL_MS = 20;
 
 export async function startServer(
-  options: SuiteOptions,
+  options: Pick<SuiteOptions, 'pin' | 'server' | 'profileDir'>,
   databaseUrl: string,
   env: Readonly<Record<string, string>> = {},
+  nodeFlags: readonly string[] = [],
 ): Promise<ServerProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'octavo-bench-server-'));
   const secret = env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
-  const flags: string[] = [];
+  const flags: string[] = [...nodeFlags];
   if (options.profileDir !== null) {
     await mkdir(options.profileDir, { recursive: true });
     flags.push('--cpu-prof', `--cpu-prof-dir=${options.profileDir}`);
