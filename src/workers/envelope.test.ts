@@ -15,7 +15,10 @@ interface Read {
 
 function read(batch: Uint8Array): Read[] {
   const records: Read[] = [];
-  readEnvelope(batch, (type, connection, bytes) => records.push({ type, connection, bytes: [...bytes] }));
+  readEnvelope(
+    batch,
+    (type, connection, bytes) => void records.push({ type, connection, bytes: [...bytes] }),
+  );
   return records;
 }
 

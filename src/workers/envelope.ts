@@ -92,17 +92,24 @@ export function batchTimes(batch: Uint8Array): BatchTimes {
   return { at: view.getFloat64(0, true), since: view.getFloat64(8, true) };
 }
 
-/** Calls `visit` for each record of a batch, in order. The bytes are views into it. */
+/**
+ * Calls `visit` for each record of a batch from `from` on, in order, until it says false. The bytes are views into the batch.
+ * Returns where the next record begins.
+ */
 export function readEnvelope(
   batch: Uint8Array,
-  visit: (type: number, connection: number, bytes: Uint8Array) => void,
-): void {
+  visit: (type: number, connection: number, bytes: Uint8Array) => boolean | void,
+  from = TIMES_BYTES,
+): number {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
-  for (let at = TIMES_BYTES; at < batch.length;) {
+  let at = from;
+  while (at < batch.length) {
     const length = view.getUint32(at + 5, true);
-    const from = at + HEAD_BYTES;
-    assert(from + length <= batch.length, 'a batch holds whole records');
-    visit(batch[at]!, view.getUint32(at + 1, true), batch.subarray(from, from + length));
-    at = from + length;
+    const start = at + HEAD_BYTES;
+    assert(start + length <= batch.length, 'a batch holds whole records');
+    const record = at;
+    at = start + length;
+    if (visit(batch[record]!, view.getUint32(record + 1, true), batch.subarray(start, at)) === false) break;
   }
+  return at;
 }

@@ -18,8 +18,9 @@ import { decodeClientMessage, isMalformed } from '../protocol/decode.ts';
 import type { PageId, ReplicaId, UserId } from '../protocol/ids.ts';
 import type { ClientMessage, Role } from '../protocol/messages.ts';
 import { readRouteHead } from '../protocol/route.ts';
-import { batchTimes, readEnvelope, TO_SHARD } from './envelope.ts';
+import { TO_SHARD } from './envelope.ts';
 import { Errands } from './errands.ts';
+import { Inbox } from './inbox.ts';
 import { OpenPages } from './open-pages.ts';
 import { readCh, readSlowed } from './number-records.ts';
 import { OtherNodes } from './other-nodes.ts';
@@ -41,6 +42,7 @@ export class Shard {
   readonly #openPages = new OpenPages();
   readonly #presenceChanged = new Set<PageId>();
   readonly #untold = new Set<PageId>();
+  readonly #inbox: Inbox;
   readonly #stalls: StallWatch;
   readonly #nodes: OtherNodes;
   readonly #pages: PageRegistry;
@@ -48,7 +50,6 @@ export class Shard {
   readonly #errands: Errands;
   readonly #world: ActorWorld;
   /** When the batch that is being handled came. */
-  #batchAt: Millis = 0;
   #sweepTimer: Timer | undefined;
   #draining = false;
   readonly metrics: ShardMetrics;
@@ -119,6 +120,9 @@ export class Shard {
     const checked = () => this.#endTurn();
     this.#stalls = new StallWatch({ clock, log, stallMs: options.commitStallMs, check, checked });
     this.#nodes = this.#openNodes();
+    const record = this.#record.bind(this);
+    const arrived = (ms: Millis) => this.metrics.arrived(ms);
+    this.#inbox = new Inbox({ clock, arrived, record, turnEnded: checked });
     this.#sweepLater();
   }
 
@@ -151,11 +155,7 @@ export class Shard {
 
   /** Handles one batch of records from the gateway; while it drains nothing new: clients keep it and go elsewhere. */
   receive(batch: Uint8Array): void {
-    if (this.#draining) return;
-    this.#batchAt = this.#options.clock.monotonic();
-    this.metrics.arrived(this.#batchAt - batchTimes(batch).at);
-    readEnvelope(batch, (type, connection, bytes) => this.#record(type, connection, bytes));
-    this.#endTurn();
+    if (!this.#draining) this.#inbox.receive(batch);
   }
 
   #record(type: number, connection: number, bytes: Uint8Array): void {
@@ -210,7 +210,7 @@ export class Shard {
     if (waitMs > 0) return this.#refuseForNow(connection, ch, waitMs);
     this.#openPages.open(connection, ch, page);
     const subscriber = { connection, ch, user, replica, role };
-    const request = { subscriber, since, epoch, create, at: this.#batchAt };
+    const request = { subscriber, since, epoch, create, at: this.#inbox.begunAt };
     this.#guard(this.#pages.open(page), (actor) => actor.receive({ type: 'subscribe', request }));
   }
 
@@ -332,6 +332,7 @@ export class Shard {
     const { clock, store } = this.#options;
     this.#sweepTimer?.cancel();
     this.#draining = true;
+    this.#inbox.finish();
     const until = clock.monotonic() + deadlineMs;
     for (;;) {
       const actors = [...this.#pages.all()];
