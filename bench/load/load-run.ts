@@ -8,7 +8,7 @@ import { must } from '../lib/must.ts';
 import type { Answer, LoadMode, RunResult } from './orders.ts';
 import type { PacerData } from './pacer.ts';
 
-const SETTLE_MS = 30_000;
+const SETTLE_MS = 60_000;
 /** Edits under way past which an open loop is given up. */
 const OUTSTANDING_MAX = 100_000;
 

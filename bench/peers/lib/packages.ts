@@ -4,7 +4,7 @@
  * used of them is described where it is used.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { BenchError } from '../../lib/must.ts';
 
 /** The sources' folder, seen from `dist-bench/bench/peers/lib`. */
@@ -20,11 +20,13 @@ export async function loadPackage<Shape>(name: string): Promise<Shape> {
   return (await load(name)) as Shape;
 }
 
+const LOCKFILE = new URL('package-lock.json', PEERS_DIR);
+/** A copy of the lockfile, made when everything in it was installed. */
+const INSTALLED = new URL('node_modules/.octavo-installed.json', PEERS_DIR);
+
 function isInstalled(): boolean {
-  // npm writes the hidden lockfile last.
-  const done = new URL('node_modules/.package-lock.json', PEERS_DIR);
-  return existsSync(done) && statSync(done).mtimeMs >= statSync(new URL('package-lock.json', PEERS_DIR)).mtimeMs;
-} // prettier-ignore
+  return existsSync(INSTALLED) && readFileSync(INSTALLED, 'utf8') === readFileSync(LOCKFILE, 'utf8');
+}
 
 /** Installs the peers' packages where that is to be done; nothing is run at their install. */
 export function installPackages(log: (line: string) => void): void {
@@ -33,6 +35,7 @@ export function installPackages(log: (line: string) => void): void {
   const arguments_ = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const { status } = spawnSync('npm', arguments_, { cwd: PEERS_DIR, stdio: ['ignore', 'ignore', 'inherit'] });
   if (status !== 0) throw new BenchError('npm ci failed in bench/peers: see above; without a registry use --only octavo,ws,uws'); // prettier-ignore
+  copyFileSync(LOCKFILE, INSTALLED);
 }
 
 /** `@hocuspocus/server` → `4.7.0`. */
