@@ -42,6 +42,7 @@ export interface ServerProcess {
   kill(): void;
 }
 
+const END_WITH_PARENT = new URL('end-with-parent.js', import.meta.url).href;
 const START_MS = 30_000;
 const POLL_MS = 20;
 
@@ -53,13 +54,13 @@ export async function startServer(
 ): Promise<ServerProcess> {
   const dataDir = await mkdtemp(join(tmpdir(), 'octavo-bench-server-'));
   const secret = env['JWT_SECRET'] ?? randomBytes(32).toString('hex');
-  const flags: string[] = [...nodeFlags];
+  const flags = ['--import', END_WITH_PARENT, ...nodeFlags];
   if (options.profileDir !== null) {
     await mkdir(options.profileDir, { recursive: true });
     flags.push('--cpu-prof', `--cpu-prof-dir=${options.profileDir}`);
   }
   const child = spawn(process.execPath, [...flags, options.server, 'start'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['pipe', 'ignore', 'inherit'],
     env: {
       ...process.env,
       ...RAISED,

@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { BenchError } from '../../lib/must.ts';
 import { pinTo } from '../../lib/processes.ts';
 import { SERVER_CORE } from '../../lib/server-process.ts';
-import { PORT_LINE } from './ready.ts';
 
+/** What `ready.ts` prints. */
+const PORT_LINE = /^port (\d+)$/m;
 const START_MS = 30_000;
 const STOP_MS = 10_000;
 

@@ -1,15 +1,9 @@
 /**
- * What every peer's process does beside serving: it prints its port, and ends with the process that started it, however
- * that ends.
+ * How a peer's process says that it serves: it prints its port. Whoever imports this also ends with the process that
+ * started it.
  */
-
-export const PORT_LINE = /^port (\d+)$/m;
+import '../../lib/end-with-parent.ts';
 
 export function ready(port: number): void {
   process.stdout.write(`port ${port}\n`);
-}
-
-/** Standard input is a pipe from the measuring process: it ends when that does. */
-export function endWithParent(): void {
-  process.stdin.on('end', () => process.exit(0)).resume();
 }

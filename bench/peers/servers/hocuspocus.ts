@@ -5,7 +5,7 @@
  */
 import pg from 'pg';
 import { loadPackage } from '../lib/packages.ts';
-import { endWithParent, ready } from '../lib/ready.ts';
+import { ready } from '../lib/ready.ts';
 
 interface Hocuspocus {
   Server: new (configuration: object) => {
@@ -44,7 +44,6 @@ async function postgres(connectionString: string): Promise<object> {
   });
 } // prettier-ignore
 
-endWithParent();
 const { DATABASE_URL: url, HOCUSPOCUS_DEBOUNCE: debounce } = process.env;
 const { Server } = await loadPackage<Hocuspocus>('@hocuspocus/server');
 const server = new Server({

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { loadPackage, PEERS_DIR } from '../lib/packages.ts';
-import { endWithParent, ready } from '../lib/ready.ts';
+import { ready } from '../lib/ready.ts';
 
 interface ShareDb {
   default: new (options?: { db: object }) => { listen(stream: object): void };
@@ -32,7 +32,6 @@ async function postgres(connectionString: string): Promise<object> {
   return database;
 }
 
-endWithParent();
 const { default: ShareDb } = await loadPackage<ShareDb>('sharedb');
 const { default: Stream } = await loadPackage<Streams>('@teamwork/websocket-json-stream');
 const url = process.env['DATABASE_URL'];

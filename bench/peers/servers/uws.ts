@@ -5,7 +5,7 @@
  */
 import { App, type us_listen_socket, us_socket_local_port } from 'uWebSockets.js';
 import { isStep1, isStep2 } from '../lib/relay-frames.ts';
-import { endWithParent, ready } from '../lib/ready.ts';
+import { ready } from '../lib/ready.ts';
 
 interface Peer {
   readonly room: string;
@@ -13,7 +13,6 @@ interface Peer {
 
 const stored = new Map<string, Buffer>();
 
-endWithParent();
 const app = App();
 app
   .ws<Peer>('/*', {

@@ -4,7 +4,7 @@
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import { isStep1, isStep2 } from '../lib/relay-frames.ts';
-import { endWithParent, ready } from '../lib/ready.ts';
+import { ready } from '../lib/ready.ts';
 
 interface Room {
   readonly sockets: Set<WebSocket>;
@@ -14,7 +14,6 @@ interface Room {
 const rooms = new Map<string, Room>();
 const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
 
-endWithParent();
 server.on('listening', () => ready((server.address() as AddressInfo).port));
 server.on('connection', (socket, request) => {
   const path = request.url ?? '/';

@@ -4,7 +4,7 @@
  */
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { loadPackage } from '../lib/packages.ts';
-import { endWithParent, ready } from '../lib/ready.ts';
+import { ready } from '../lib/ready.ts';
 
 const HOST = '127.0.0.1';
 
@@ -22,7 +22,6 @@ const answers = (port: number) =>
     socket.on('connect', () => socket.destroy());
   });
 
-endWithParent();
 const port = await freePort();
 process.env['HOST'] = HOST;
 process.env['PORT'] = String(port);
