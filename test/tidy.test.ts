@@ -143,7 +143,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   workers: ['base', 'protocol', 'document', 'persistence', 'cluster', 'actors', 'process-log.ts'],
   gateway: ['base', 'protocol', 'document', 'workers'],
   client: ['base', 'protocol', 'document'],
-  load: ['base', 'protocol', 'document'],
+  load: ['base', 'protocol', 'document', 'client'],
   chaos: ['base', 'protocol', 'document', 'persistence', 'client', 'local-server.ts'],
 };
 

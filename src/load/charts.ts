@@ -173,7 +173,7 @@ export function barChart(
       // Names that would lie on each other are left out; the line stays.
       const label =
         place - lastX > 38
-          ? `<text class="tick" x="${at(place - 4)}" y="${TOP + 8}" text-anchor="end">${name}</text>`
+          ? `<text class="tick" x="${at(place)}" y="${TOP - 3}" text-anchor="middle">${name}</text>`
           : '';
       if (label) lastX = place;
       return `<line class="marker" x1="${at(place)}" x2="${at(place)}" y1="${TOP}" y2="${bottom}"/>${label}`;

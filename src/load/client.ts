@@ -8,6 +8,7 @@
 import type { Random } from '../base/random.ts';
 import { type Millis, systemClock } from '../base/time.ts';
 import { codeClass, mayComeBack } from '../protocol/codes.ts';
+import { SendWindow } from '../client/send-window.ts';
 import { decodeServerMessage, isMalformed } from '../protocol/decode.ts';
 import { encodeClientMessage } from '../protocol/encode.ts';
 import { bytesToId, type PageId, type ReplicaId, seq as toSeq } from '../protocol/ids.ts';
@@ -25,8 +26,6 @@ import { clientFrame, type LoadSocket } from './socket.ts';
 import type { Tallies } from './tallies.ts';
 import { replicaBytes, WireReader } from './wire.ts';
 
-/** Where a refusal does not say how long to wait. */
-const RETRY_MS: Millis = 200;
 const CH = 1;
 
 /** What the clients of a thread have in common. */
@@ -66,6 +65,8 @@ export class LoadClient {
   #countsFrom: Millis = 0;
   #clockOffsetMs: Millis = 0;
   #pausedUntilRetry = false;
+  /** Once it was refused for the rate it sends as the SDK does; before that, as fast as it is asked to. */
+  #window: SendWindow | null = null;
   #settled: (() => void)[] = [];
 
   constructor(plan: ClientPlan, page: LoadPagePlan, author: Author | null, world: Surroundings) {
@@ -175,7 +176,8 @@ export class LoadClient {
 
   #flush(): void {
     if (this.state !== 'live' || this.#pausedUntilRetry || this.outbox.sent === this.outbox.made) return;
-    const frames = this.outbox.takeUnsent();
+    const frames = this.outbox.takeUnsent(this.#window?.size);
+    if (frames.length === 0) return;
     this.#dialer.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
   }
 
@@ -276,23 +278,31 @@ export class LoadClient {
   #saw(local: number, n: number): void {
     // Slow readers see late because they read late; what they do to the others is the question.
     if (this.plan.kind === 'slow') return;
-    const { tallies, edits, isMeasured, now } = this.#world;
+    const { tallies, edits, isMeasured } = this.#world;
     const dueAt = edits.get(this.#page.firstWriter + local, n);
-    if (!isMeasured(dueAt) || dueAt < this.#countsFrom) return;
+    if (!(dueAt >= this.#countsFrom)) return;
+    const now = this.#world.now();
+    if (isMeasured(now)) tallies.counts.delivered++;
+    if (!isMeasured(dueAt)) return;
     tallies.counts.seen++;
-    tallies.measured('seen', now() - dueAt);
+    tallies.measured('seen', now - dueAt);
   }
 
   #acknowledge(n: number): void {
-    const { tallies, edits, isMeasured, now, acknowledged } = this.#world;
+    const { tallies, edits, isMeasured, acknowledged } = this.#world;
+    const now = this.#world.now();
+    const isInTime = isMeasured(now);
     this.outbox.acknowledge(n, (each) => {
+      this.#window?.grow();
+      if (isInTime) tallies.counts.durable++;
       const dueAt = edits.get(this.plan.number, each);
       if (isMeasured(dueAt)) {
         tallies.counts.accepted++;
-        tallies.measured('accepted', now() - dueAt);
+        tallies.measured('accepted', now - dueAt);
       }
       acknowledged(this);
     });
+    if (this.#window) this.#flush();
   }
 
   /** The lowest refused number counts: see `docs/protocol.md`, part 8. */
@@ -313,7 +323,8 @@ export class LoadClient {
     outbox.rewind(n);
     this.#pausedUntilRetry = true;
     const { attempt } = this.#dialer;
-    systemClock.after(retryAfterMs ?? RETRY_MS, () => {
+    this.#window ??= new SendWindow();
+    systemClock.after(this.#window.shrink(retryAfterMs, this.#world.random), () => {
       if (attempt !== this.#dialer.attempt) return;
       this.#pausedUntilRetry = false;
       this.#flush();

@@ -109,7 +109,7 @@ export async function runHttp(options: HttpOptions): Promise<LoadResult> {
   const ended = over.then(() => true as const);
   const stopped = new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve()));
   let done = false;
-  for (let lastAt = since(); !done && !stop.aborted && since() * 1000 < durationMs; lastAt = since()) {
+  for (let lastAt = since(); !done && !stop.aborted && since() * 1000 < durationMs - 100; lastAt = since()) {
     const left = durationMs - since() * 1000;
     const rest = Promise.race([sleep(Math.min(1000, left)), stopped, ended]);
     done = (await Promise.all([rest, look()]))[0] === true;
@@ -134,7 +134,7 @@ function lineOf(tally: HttpTally, at: number, seconds: number, looks: readonly {
   tally.micros = [];
   const taken = tally.latency.takeInterval();
   const [before, now] = looks.slice(-2);
-  const server = before && now ? { cpu: (now.sample.cpuSeconds - before.sample.cpuSeconds) / (now.at - before.at), residentBytes: now.sample.residentBytes, loopDelayMs: now.sample.loopDelayMs, queued: now.sample.queued, sockets: now.sample.sockets } : null;
+  const server = before && now && now.at - before.at > 0.2 ? { cpu: (now.sample.cpuSeconds - before.sample.cpuSeconds) / (now.at - before.at), residentBytes: now.sample.residentBytes, loopDelayMs: now.sample.loopDelayMs, queued: now.sample.queued, sockets: now.sample.sockets } : null;
   return { at, made: count / seconds, accepted: 0, seen: 0, joins: 0, latencies: taken ? { request: taken } : {}, live: connections, pending: 0, generatorCpu: 0, server };
 } // prettier-ignore
 

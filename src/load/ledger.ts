@@ -9,6 +9,18 @@ import type { GeneratorUse, LoadResult, Second } from './result.ts';
 import type { ServerSample } from './server-metrics.ts';
 import { type Counts, LATENCIES, type LatencyName, noCounts } from './tallies.ts';
 
+/** Seconds. */
+const LOOKS_APART_S = 0.2;
+
+/** What the servers said of themselves, `at` seconds after the measured time began. */
+export interface ServerLook {
+  readonly at: number;
+  readonly sample: ServerSample;
+}
+
+const coresUsed = (from: ServerLook, to: ServerLook): number =>
+  (to.sample.cpuSeconds - from.sample.cpuSeconds) / (to.at - from.at);
+
 interface ThreadBook {
   last: Report | null;
   busySum: number;
@@ -28,9 +40,8 @@ export class Ledger {
   readonly timeline: Second[] = [];
   readonly #threads: ThreadBook[];
   #before: Counts = noCounts();
-  #server: ServerSample | null = null;
-  #serverFirst: { readonly at: number; readonly cpuSeconds: number } | null = null;
-  #serverLast: { readonly at: number; readonly cpuSeconds: number } | null = null;
+  #serverFirst: ServerLook | null = null;
+  #serverLast: ServerLook | null = null;
   #isMeasuring = false;
 
   constructor(threads: number) {
@@ -89,7 +100,7 @@ export class Ledger {
   }
 
   /** Ends a line at `at` seconds; `cpu`: cores that the generator used in it. */
-  closeLine(at: number, seconds: number, cpu: number, server: ServerSample | null): Second {
+  closeLine(at: number, seconds: number, cpu: number, server: ServerLook | null): Second {
     const { counts } = this;
     const since = (name: keyof Counts) => (counts[name] - this.#before[name]) / seconds;
     const latencies: Second['latencies'] = Object.fromEntries(
@@ -98,31 +109,29 @@ export class Ledger {
     const line: Second = {
       at,
       made: since('made'),
-      accepted: since('accepted'),
-      seen: since('seen'),
+      accepted: since('durable'),
+      seen: since('delivered'),
       joins: since('joins'),
       latencies,
       live: this.live,
       pending: this.pending,
       generatorCpu: cpu,
-      server: this.#serverLine(at, server),
+      server: this.#serverLine(server),
     };
     this.#before = counts;
     this.timeline.push(line);
     return line;
   } // prettier-ignore
 
-  /** The first look only says where the counters stood. */
-  #serverLine(at: number, now: ServerSample | null): Second['server'] {
-    const before = this.#server;
-    const lastAt = this.#serverLast?.at;
-    if (!now) return null;
-    this.#server = now;
-    this.#serverFirst ??= { at, cpuSeconds: now.cpuSeconds };
-    this.#serverLast = { at, cpuSeconds: now.cpuSeconds };
-    if (!before || lastAt === undefined || at <= lastAt) return null;
-    const cpu = (now.cpuSeconds - before.cpuSeconds) / (at - lastAt);
-    return { cpu, residentBytes: now.residentBytes, loopDelayMs: now.loopDelayMs, queued: now.queued, sockets: now.sockets }; // prettier-ignore
+  /** The first look only says where the counters stood, and two that are close to each other nothing. */
+  #serverLine(now: ServerLook | null): Second['server'] {
+    const before = this.#serverLast;
+    if (!now || (before && now.at - before.at < LOOKS_APART_S)) return null;
+    this.#serverFirst ??= now;
+    this.#serverLast = now;
+    if (!before) return null;
+    const { residentBytes, loopDelayMs, queued, sockets } = now.sample;
+    return { cpu: coresUsed(before, now), residentBytes, loopDelayMs, queued, sockets };
   }
 
   get server(): LoadResult['server'] {
@@ -130,7 +139,7 @@ export class Ledger {
     const lines = this.timeline.flatMap(({ server }) => server ?? []);
     if (!first || !last || lines.length === 0) return null;
     return {
-      cpu: (last.cpuSeconds - first.cpuSeconds) / (last.at - first.at),
+      cpu: coresUsed(first, last),
       cpuMost: Math.max(...lines.map(({ cpu }) => cpu)),
       residentBytesMost: Math.max(...lines.map(({ residentBytes }) => residentBytes)),
       loopDelayMs: Math.max(...lines.map(({ loopDelayMs }) => loopDelayMs)),

@@ -54,6 +54,9 @@ test('what has an answer is let go of, what was refused is sent again with all b
   expect(outbox.takeUnsent()).toHaveLength(11);
   expect(outbox.pending).toBe(500);
   outbox.rewind(1);
+  expect(outbox.takeUnsent(3)).toHaveLength(3);
+  expect(outbox.takeUnsent(3)).toHaveLength(0);
+  outbox.rewind(1);
   const again = outbox.takeUnsent();
   expect(again).toHaveLength(500);
   expect(decodeClientMessage(again[0]!.subarray(6))).toMatchObject({ n: 1501 });

@@ -50,11 +50,12 @@ export class WriterOutbox {
     }
   }
 
-  /** The frames that are to be written to the present socket, in order. */
-  takeUnsent(): Buffer[] {
+  /** The frames that are to be written to the present socket, in order, so that at most `window` are without an answer. */
+  takeUnsent(window = Infinity): Buffer[] {
     const first = this.#from + this.sent - this.acknowledged;
-    const frames = this.#frames.slice(first) as Buffer[];
-    this.sent = this.made;
+    const count = Math.max(0, Math.min(this.made, this.acknowledged + window) - this.sent);
+    const frames = this.#frames.slice(first, first + count) as Buffer[];
+    this.sent += count;
     return frames;
   }
 

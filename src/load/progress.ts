@@ -73,7 +73,7 @@ export class LoadProgress {
   } // prettier-ignore
 
   #show(lines: readonly string[]): void {
-    const width = (this.#out.columns ?? 80) - 1;
+    const width = (this.#out.columns || 80) - 1;
     const up = this.#lines > 0 ? `\x1b[${this.#lines}A` : '';
     this.#out.write(`${up}\r\x1b[J${lines.map((line) => line.slice(0, width)).join('\n')}\n`);
     this.#lines = lines.length;

@@ -59,6 +59,7 @@ svg { display: block; width: 100%; height: auto; touch-action: pan-y; }
 .box h2 { margin: 0 0 2px; font-size: 15px; }
 .box td { text-align: right; padding-left: 16px; overflow-wrap: anywhere; }
 .box th { color: var(--soft); }
+@media (max-width: 640px) { .figures th small { display: none; } }
 @media print { body { background: none; } .charts { display: block; } .chart { break-inside: avoid; margin-bottom: 12px; } }
 `;
 

@@ -25,6 +25,8 @@ const SETTLE_MS: Millis = 30_000;
 const CONNECT_MS: Millis = 120_000;
 const LOOK_MS: Millis = 10_000;
 const LINE_MS: Millis = 1000;
+/** What is left of the measured time is no line of its own. */
+const REST_MS: Millis = 100;
 const METRICS_TIMEOUT_MS: Millis = 900;
 
 export interface LoadOptions {
@@ -143,6 +145,7 @@ export class LoadRun {
     if (warmUpMs > 0) {
       this.#progress.stage('warming up', 0, 0);
       await wait(warmUpMs);
+      if (this.#isInterrupted) throw new LoadError('interrupted before anything was measured');
     }
     ledger.closeLine(0, 1, 0, null);
     ledger.timeline.length = 0;
@@ -150,17 +153,21 @@ export class LoadRun {
     const first = process.cpuUsage();
     let before = { at: this.#now(), cpu: first };
     const started = before.at;
+    const look = async () => {
+      const sample = await readMetrics(metrics, METRICS_TIMEOUT_MS);
+      return sample ? { at: (this.#now() - started) / 1000, sample } : null;
+    };
     do {
       const rest = wait(Math.min(LINE_MS, from + durationMs - this.#now()));
       // At the beginning of the line, so that an answer that takes long does not make it longer.
-      const [server] = await Promise.all([readMetrics(metrics, METRICS_TIMEOUT_MS), rest]);
+      const [server] = await Promise.all([look(), rest]);
       const now = { at: this.#now(), cpu: process.cpuUsage() };
       const seconds = (now.at - before.at) / 1000;
       const cpu = coresBetween(before.cpu, now.cpu, seconds);
-      const line = ledger.closeLine((now.at - started) / 1000, seconds, cpu, server ?? null);
+      const line = ledger.closeLine((now.at - started) / 1000, seconds, cpu, server);
       before = now;
       this.#progress.line(line, { ofSeconds: durationMs / 1000, refused: ledger.refused, busy: ledger.threads([]) });
-    } while (!this.#isInterrupted && this.#now() < from + durationMs);
+    } while (!this.#isInterrupted && this.#now() < from + durationMs - REST_MS);
     ledger.measure(false);
     const seconds = (Math.min(this.#now(), from + durationMs) - from) / 1000;
     if (seconds <= 0) throw new LoadError('interrupted before anything was measured');
@@ -217,7 +224,7 @@ export class LoadRun {
       load,
       machine: describeMachine(cores),
       latencies,
-      rates: { made: counts.made / seconds, accepted: counts.accepted / seconds, seen: counts.seen / seconds, joins: counts.joins / seconds, presence: counts.presenceSeen / seconds },
+      rates: { made: counts.made / seconds, accepted: counts.durable / seconds, seen: counts.delivered / seconds, joins: counts.joins / seconds, presence: counts.presenceSeen / seconds },
       counts: { ...counts },
       refused: ledger.refused,
       closed: ledger.closed,

@@ -7,10 +7,13 @@ export const LATENCIES = ['accepted', 'seen', 'join', 'presence'] as const;
 export type LatencyName = (typeof LATENCIES)[number];
 
 export interface Counts {
-  /** Edits made in the measured time. */
+  /** Edits that were due in the measured time, and those of them that became durable, and were seen, at any time. */
   made: number;
   accepted: number;
   seen: number;
+  /** Edits that became durable in the measured time, and were seen in it, whenever they were due. */
+  durable: number;
+  delivered: number;
   joins: number;
   presenceSent: number;
   presenceSeen: number;
@@ -31,7 +34,7 @@ export interface Counts {
 }
 
 export const noCounts = (): Counts => ({
-  made: 0, accepted: 0, seen: 0, joins: 0, presenceSent: 0, presenceSeen: 0, volatile: 0, withdrawn: 0, unsent: 0, reconnects: 0, leftBehind: 0, gaps: 0,
+  made: 0, accepted: 0, seen: 0, durable: 0, delivered: 0, joins: 0, presenceSent: 0, presenceSeen: 0, volatile: 0, withdrawn: 0, unsent: 0, reconnects: 0, leftBehind: 0, gaps: 0,
   frames: 0, doubled: 0, skipped: 0,
 }); // prettier-ignore
 
