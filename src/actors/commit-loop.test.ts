@@ -91,7 +91,7 @@ function stage(bytesOfEach = 1, changesOfEach = 1) {
       return { owner: page, epoch: EPOCH, known: seq(0), changes };
     },
     appended: (page) => told.push(`appended ${page}`),
-    unsettled: (page) => told.push(`unsettled ${page}`),
+    unsettled: (page, lost) => told.push(`${lost ? 'lost' : 'unsettled'} ${page}`),
     isGone: (page) => gone.has(page),
     damaged: (page, error) => told.push(`damaged ${page} at ${error.seq}`),
     displaced: (page) => told.push(`displaced ${page}`),
@@ -392,7 +392,7 @@ describe('several nodes on one page', () => {
     othersWrote(pageOf(0));
     mark(pageOf(0));
     await appends[0]!.lose();
-    expect(told).toEqual([`unsettled ${pageOf(0)}`]);
+    expect(told).toEqual([`lost ${pageOf(0)}`]);
     mark(pageOf(0));
     expect([appends.length, timers.length]).toEqual([2, 0]);
   });

@@ -38,8 +38,8 @@ export interface CommitLoopOptions<Owner> {
   /** Whether nobody waits for the answer any more. */
   isGone(owner: Owner): boolean;
   appended(owner: Owner): void;
-  /** The outcome for this page is unknown or negative: it will ask to settle. */
-  unsettled(owner: Owner): void;
+  /** The outcome for this page is negative (`lost`) or unknown: it asks to settle, or goes on. */
+  unsettled(owner: Owner, lost: boolean): void;
   settled(owner: Owner, entries: LogEntry[], closed: boolean): void;
   /** The log lacks changes, however often it is read, or takes none: this page cannot go on. */
   damaged(owner: Owner, error: PageDamagedError): void;
@@ -141,7 +141,7 @@ export class CommitLoop<Owner> {
       const isWanted = appended?.get(batch.page);
       if (isWanted === undefined) {
         if (appended) this.#turns.lost(batch.page, clock.monotonic());
-        this.#options.unsettled(owner);
+        this.#options.unsettled(owner, appended !== undefined);
       } else {
         const turnMs = this.#turns.won(batch.page, isWanted, this.#readMs, clock.monotonic());
         if (turnMs > 0) this.#yield(batch.page, turnMs);

@@ -5,7 +5,7 @@
  *   5 tell: CHANGES to everyone on the page, the sender included; that echo is the acknowledgement
  *
  *      idle ──takeBatch──▶ committing ──appended──▶ idle
- *        │                    └──another node's changes are heard──▶ overtaken: it has lost its race
+ *        │                    └──another node's changes are heard──▶ overtaken ──lost, the first time──▶ idle
  *        └───────────────────▶ settling ◀── lost its race, or outcome unknown
  *                                 └── settled: what the log holds leaves the queue ──▶ idle
  *
@@ -52,6 +52,8 @@ export class CommitPipeline {
   #closed: boolean;
   readonly fuse: Fuse;
   #phase: 'idle' | 'committing' | 'overtaken' | 'settling' = 'idle';
+  /** Its last append, too, had lost. */
+  #lostBefore = false;
   #settleWanted = false;
   #readsBegun = 0;
   #headBefore: Seq;
@@ -232,6 +234,7 @@ export class CommitPipeline {
 
   appended(): void {
     assert(this.#phase === 'committing', 'an append is answered once');
+    this.#lostBefore = false;
     const [now, { lostOps }] = [this.#world.clock.now(), this.#state.model];
     const entries: LogEntry[] = [];
     const { committed, told } = this.#queue.commit();
@@ -261,10 +264,16 @@ export class CommitPipeline {
 
   // ── settling ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The append lost its race, or its outcome is unknown: the log decides. */
-  unsettled(): void {
+  /**
+   * The append lost its race (`lost`), or its outcome is unknown: the log decides. What was overtaken is not asked for: it goes with
+   * the very next statement. Lost again, it is: reading leaves the mark of who is always too late.
+   */
+  unsettled(lost: boolean): void {
+    const goesOn = lost && this.#phase === 'overtaken' && !this.#lostBefore;
+    this.#lostBefore = true;
     this.#phase = 'idle';
-    this.settle();
+    if (goesOn) this.#resume();
+    else this.settle();
   }
 
   /**

@@ -85,7 +85,7 @@ describe('the fuse', () => {
     const bench = live(0, 1, 2);
     bench.change(1, 1);
     bench.batch();
-    bench.actor.appendUnsettled();
+    bench.actor.appendUnsettled(false);
     bench.take();
     expect(settled(bench, [], true)).toEqual(['send 1 reject n=1 page_closed', 'publish committed 0: 1.1']);
     expect(bench.forNodes()).toEqual(['changes 0: 1.1', 'committed 0: 1.1']);
@@ -146,17 +146,37 @@ describe('other nodes', () => {
     ).toEqual(['settle after 0']);
   });
 
-  test('C126 while our own append is under way it is told at once, and ours has lost', () => {
+  test('C126 while our own append is under way it is told at once, and ours goes again when it has lost', () => {
     const bench = live(100, 1);
     bench.change(1, 1);
     bench.batch();
     expect(tellChanges(bench, 1, wire(8, 1))).toEqual(['publish changes 1: 8.1']);
     expect(bench.batch()).toBeUndefined();
-    bench.actor.appendUnsettled();
-    expect(bench.story()).toEqual(['settle after 1']);
-    expect(settled(bench)).toEqual(['dirty']);
+    bench.actor.appendUnsettled(true);
+    expect(bench.story()).toEqual(['dirty']);
     expect(bench.batch()).toBe('after 1: 1.1');
   });
+
+  test('C126 lost twice in a row, or of unknown outcome, the log is read', () => {
+    for (const [first, second] of [[true, true], [false, true]] as const) {
+      const bench = live(100, 1);
+      bench.change(1, 1);
+      bench.batch();
+      tellChanges(bench, 1, wire(8, 1));
+      bench.actor.appendUnsettled(first);
+      if (!first) {
+        expect(bench.story()).toEqual(['settle after 1']);
+        settled(bench);
+      }
+      bench.batch();
+      tellChanges(bench, 2, wire(8, 2));
+      bench.actor.appendUnsettled(second);
+      expect(bench.story()).toEqual(['settle after 2']);
+      settled(bench);
+      bench.batch();
+      expect(bench.tell({ type: 'appended' })).toEqual(['publish changes 3: 1.1']);
+    }
+  }); // prettier-ignore
 
   test('C126 so is what is heard while the log is read, and the read tells it no second time', () => {
     const bench = live(100, 1);
@@ -177,7 +197,7 @@ describe('other nodes', () => {
     const bench = live(100, 1);
     bench.change(1, 1, undefined, { ms: 501 });
     bench.batch();
-    bench.actor.appendUnsettled();
+    bench.actor.appendUnsettled(false);
     expect(settled(bench, [entry(1, 1, 1)])).toEqual(['settle after 0', 'publish changes 1: 1.1']);
     expect(bench.forNodes()).toEqual(['changes 1: 1.1']);
   });

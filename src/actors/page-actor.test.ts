@@ -11,6 +11,7 @@ import type { LogEntry, StoredChange } from '../persistence/log-store.ts';
 import { type EpochId, type NodeId, seq } from '../protocol/ids.ts';
 import { defaultLimits } from '../protocol/limits.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
+import { toWire } from './wire-change.ts';
 import type { CachedSnapshot, LoadedPage } from './world.ts';
 
 let bench: ActorBench;
@@ -29,7 +30,7 @@ const appended = () => bench.tell({ type: 'appended' });
 const settled = (entries: ReturnType<typeof entry>[], closed = false) =>
   bench.tell({ type: 'settled', entries, closed });
 const unsettled = () => {
-  bench.actor.appendUnsettled();
+  bench.actor.appendUnsettled(false);
   return bench.story();
 };
 const state = (text: string) => new MsgpackWriter().str(text).take();
@@ -392,7 +393,7 @@ describe('settling', () => {
     for (let seed = 1; seed <= 60; seed++) {
       const random = seededRandom(seed);
       const run = new Run();
-      for (let step = 0; step < 120; step++) run.step(randomBelow(random, 7));
+      for (let step = 0; step < 120; step++) run.step(randomBelow(random, 8));
       run.finish();
     }
   });
@@ -404,6 +405,7 @@ class Run {
   readonly log: LogEntry[] = [];
   readonly sent = new Map([[1, 0], [2, 0]]); // prettier-ignore
   inFlight: StoredChange[] | undefined;
+  known = 0;
   settling: number | undefined;
   toldTo = 0;
 
@@ -431,11 +433,12 @@ class Run {
     else if (kind === 2) log.push(entry(log.length + 1, 3, log.filter((one) => one.replica === replicaId(3)).length + 1));
     else if (kind === 3 && !this.inFlight) {
       const batch = bench.actor.takeBatch();
-      if (batch && batch.known !== log.length) bench.actor.appendUnsettled();
-      else this.inFlight = batch && [...batch.changes];
+      this.inFlight = batch && [...batch.changes];
+      this.known = batch?.known ?? 0;
     } else if (kind === 4 && this.inFlight) this.answer(true, true);
     else if (kind === 5 && this.inFlight) this.answer(true, false);
     else if (kind === 6 && this.inFlight) this.answer(false, false);
+    else if (kind === 7) this.hear();
     else if (this.settling !== undefined) {
       const entries = log.slice(this.settling);
       this.settling = undefined;
@@ -450,14 +453,22 @@ class Run {
     expect(this.bench.change(connection, n).filter((one) => one !== 'dirty')).toEqual([]);
   }
 
+  /** Another node tells the newest of the log. */
+  hear(): void {
+    const from = Math.max(0, this.log.length - 2);
+    const changes = this.log.slice(from).map(toWire);
+    const message = { kind: 'changes', page: PAGE, firstSeq: seq(from + 1), changes } as const;
+    if (changes.length > 0) this.bench.actor.receive({ type: 'told', message });
+  }
+
   answer(done: boolean, heard: boolean): void {
     // Another node may have been quicker: then nothing was done, and the head says so.
-    const wins = done && this.log.length === this.toldTo;
+    const wins = done && this.log.length === this.known;
     if (wins)
       for (const change of this.inFlight!) this.log.push({ ...change, seq: seq(this.log.length + 1) });
     this.inFlight = undefined;
     if (wins && heard) this.bench.actor.receive({ type: 'appended' });
-    else this.bench.actor.appendUnsettled();
+    else this.bench.actor.appendUnsettled(done && !wins);
   }
 
   finish(): void {

@@ -320,9 +320,9 @@ export class PageActor {
     this.#live?.commits.fuse.tell();
   }
 
-  /** The append lost its race or its outcome is unknown. */
-  appendUnsettled(): void {
-    this.#live?.commits.unsettled();
+  /** The append lost its race (`lost`) or its outcome is unknown. */
+  appendUnsettled(lost: boolean): void {
+    this.#live?.commits.unsettled(lost);
   }
 
   /** Stores a snapshot when one is due, or (`force`) when there is anything new. */

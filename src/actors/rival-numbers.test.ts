@@ -58,7 +58,7 @@ test('C112 a new subscription knows nothing of what was refused on the one befor
 test('C112 of several that are refused at once the lowest counts', () => {
   bench.batch();
   for (const n of [1, 2]) again(2, n, title(`1.${n}`));
-  bench.actor.appendUnsettled();
+  bench.actor.appendUnsettled(false);
   bench.tell({ type: 'settled', entries: [], closed: true });
   bench.tell({ type: 'head', at: { page: PAGE, epoch: EPOCH, head: seq(0), closed: false } });
   bench.tell({ type: 'settled', entries: [], closed: false });
@@ -68,7 +68,7 @@ test('C112 of several that are refused at once the lowest counts', () => {
 test('C113 the socket that sent a change last is the one that hears what became of it', () => {
   for (const n of [1, 2]) again(2, n, title(`1.${n}`));
   bench.batch();
-  bench.actor.appendUnsettled();
+  bench.actor.appendUnsettled(false);
   bench.take();
   expect(bench.tell({ type: 'settled', entries: [entry(1, 1, 1, [paragraph(9)])], closed: false })).toEqual([
     'publish changes 1: 1.1',

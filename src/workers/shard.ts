@@ -108,7 +108,7 @@ export class Shard {
           throw error;
         }),
       appended: (owner) => this.#guard(owner, () => owner.receive({ type: 'appended' })),
-      unsettled: (owner) => this.#guard(owner, () => owner.appendUnsettled()),
+      unsettled: (owner, lost) => this.#guard(owner, () => owner.appendUnsettled(lost)),
       settled: (owner, entries, closed) =>
         this.#guard(owner, () => owner.receive({ type: 'settled', entries, closed })),
       displaced: (owner) => this.#guard(owner, () => owner.receive({ type: 'displaced' })),
