@@ -10,6 +10,7 @@ import { parseRedisAddress, type RedisAddress } from './cluster/redis-address.ts
 import { isLoopback, normalOrigin, type OriginPolicy } from './gateway/origin.ts';
 import { isAddressRange } from './gateway/trusted-proxies.ts';
 import { LOG_LEVELS } from './process-log.ts';
+import { parseOtlpHeaders, tracesUrl, type TracingConfig } from './tracing/otlp-settings.ts';
 import { checkLimits, LIMIT_TABLE, type LimitName, type Limits } from './protocol/limits.ts';
 
 export class ConfigError extends Error {
@@ -33,6 +34,8 @@ export interface Config {
   /** null: a secret of its own, made at the first start and kept in `dataDir`. */
   readonly tokenKey: TokenKey | null;
   readonly logLevel: string;
+  /** null: nothing is traced. */
+  readonly tracing: TracingConfig | null;
   readonly evictIdleMs: number;
   readonly memoryMbPerShard: number;
   /** MiB of JavaScript heap that a shard's thread may take. */
@@ -67,6 +70,10 @@ export const VARIABLES: readonly Variable[] = [
   { name: 'JWKS_URL', fallback: '', meaning: 'instead: where the public keys are published' },
   { name: 'ADMIN_TOKEN', fallback: 'none', meaning: 'bearer of /debug/pages, at least 16 bytes; none: it answers to this machine only' },
   { name: 'TRANSPORT', fallback: 'auto', meaning: 'auto, uws (uWebSockets.js) or ws' },
+  { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', fallback: '', meaning: 'a collector of traces, by OTLP over HTTP: http://collector:4318; without it nothing is traced' },
+  { name: 'OTEL_EXPORTER_OTLP_HEADERS', fallback: '', meaning: 'sent to the collector: name=value,… (values URL-encoded)' },
+  { name: 'OTEL_TRACES_SAMPLER_ARG', fallback: '0.01', meaning: 'the share of changes, joins and requests that is traced, 0…1' },
+  { name: 'OTEL_SERVICE_NAME', fallback: 'octavo', meaning: 'what the server is called in traces' },
   { name: 'LOG_LEVEL', fallback: 'info', meaning: LOG_LEVELS.join(', ') },
   { name: 'EVICT_IDLE_MS', fallback: '60000', meaning: 'ms after which a page without subscribers leaves memory' },
   { name: 'MEMORY_MB_PER_SHARD', fallback: '512', meaning: 'MiB of pages in memory; past it idle pages go at once, then no more are loaded' },
@@ -143,6 +150,20 @@ function readAdminToken(env: Env): string | null {
   throw new ConfigError('ADMIN_TOKEN is shorter than 16 bytes: try `openssl rand -hex 24`');
 }
 
+/** Standard names of OpenTelemetry. A header's value may be a secret: it is not repeated. */
+function readTracing(env: Env): TracingConfig | null {
+  const endpoint = url(env, 'OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']);
+  const ratioText = env['OTEL_TRACES_SAMPLER_ARG'] || '0.01';
+  const ratio = Number(ratioText);
+  if (!(ratio >= 0 && ratio <= 1)) throw new ConfigError(`OTEL_TRACES_SAMPLER_ARG=${ratioText}: expected a number from 0 to 1`);
+  const headers = parseOtlpHeaders(env['OTEL_EXPORTER_OTLP_HEADERS'] ?? '');
+  if (!headers) throw new ConfigError('OTEL_EXPORTER_OTLP_HEADERS is no list like api-key=abc,x-tenant=a%20b: names, and values that are URL-encoded');
+  if (!endpoint) return null;
+  const { username, password } = new URL(endpoint);
+  if (username || password) throw new ConfigError('OTEL_EXPORTER_OTLP_ENDPOINT names a user: send one by OTEL_EXPORTER_OTLP_HEADERS=authorization=Basic%20…');
+  return Object.freeze({ url: tracesUrl(endpoint), headers, ratio, service: env['OTEL_SERVICE_NAME'] || 'octavo' });
+} // prettier-ignore
+
 function readLimits(env: Env): Limits {
   const limits = Object.fromEntries(
     Object.entries(LIMIT_TABLE).map(([name, row]) => [name, integer(env, row.env, row.value, 1, 2 ** 40)]),
@@ -196,6 +217,7 @@ export function readConfig(env: Env): Config {
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     redis: readRedis(env),
     transport: choice<TransportMode>(env, 'TRANSPORT', 'auto', ['auto', 'uws', 'ws']),
+    tracing: readTracing(env),
     logLevel: choice(env, 'LOG_LEVEL', 'info', LOG_LEVELS),
     evictIdleMs: integer(env, 'EVICT_IDLE_MS', 60_000, 0, 86_400_000),
     memoryMbPerShard,

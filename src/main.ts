@@ -20,6 +20,7 @@ import { decideUpgrade, type UpgradeContext } from './gateway/upgrade.ts';
 import { answerHttp, type HttpSources } from './http-answers.ts';
 import { localSecret, removeServerFile, writeServerFile } from './local-server.ts';
 import { measureNode } from './node-metrics.ts';
+import { type NodeTracing, openTracing } from './open-tracing.ts';
 import { startEmbeddedPostgres } from './persistence/embedded/embedded-postgres.ts';
 import { openPostgresLogStore } from './persistence/postgres-log-store.ts';
 import { prepareDatabase } from './persistence/prepare-database.ts';
@@ -49,7 +50,7 @@ const GOING = { accept: false, status: 503, body: 'the server is going away\n' }
 
 /** Starts a node. Rejects with an error that names cause and remedy; what was started by then is stopped. */
 export async function startNode(config: Config, log: Log): Promise<RunningNode> {
-  const undo: (() => Promise<void>)[] = [];
+  const undo: (() => Promise<unknown>)[] = [];
   const stop = async () => {
     for (const step of undo.splice(0).reverse()) {
       // One step that fails must not keep the others from being done.
@@ -69,7 +70,7 @@ export async function startNode(config: Config, log: Log): Promise<RunningNode> 
 async function start(
   config: Config,
   log: Log,
-  undo: (() => Promise<void>)[],
+  undo: (() => Promise<unknown>)[],
   stop: () => Promise<void>,
 ): Promise<RunningNode> {
   const { limits } = config;
@@ -83,14 +84,14 @@ async function start(
     (await createTokenVerifier({ kind: 'secret', secret: (await localSecret(config.dataDir, true))! }));
   const node = newId<NodeId>(systemClock.now(), systemRandom);
   const gateway = new Gateway({ clock: systemClock, random: systemRandom, log, limits, node, epoch, verify });
-  const { farewell } = gateway;
+  const { farewell, metrics } = gateway;
 
-  const shards = openShards(config, log, database.url, gateway);
+  const tracing = openTracing(config.tracing, node, log, metrics.registry);
+  const shards = openShards(config, log, database.url, gateway, tracing);
   const drain = () => shards.drain(COMMIT_MS);
   undo.push(drain);
 
   const readiness = openPostgresLogStore({ url: database.url, log, readConnections: 1, otherConnections: 1 });
-  const { metrics } = gateway;
   readiness.measure(metrics.registry);
   const ready = () => readyNow(farewell.begun, readiness);
   const answered = measureNode(metrics.registry, {
@@ -99,7 +100,7 @@ async function start(
     topPages: (limit) => shards.pages({ sort: 'subscribers', limit }),
   });
   const revocations = followRevocations(database.url, log, gateway);
-  const closeStores = async () => void (await Promise.all([revocations.stop(), readiness.close()]));
+  const closeStores = () => Promise.all([revocations.stop(), readiness.close(), tracing.close()]);
   undo.push(closeStores);
   // Known before any socket is let in.
   await revocations.start();
@@ -116,10 +117,10 @@ async function start(
   const transport = await openTransport(
     config.transport,
     { messageBytesMax: limits.messageBytesMax, backpressureBytesMax: limits.socketBufferBytesMax * TRANSPORT_SHARE, idleSeconds: IDLE_SECONDS, headMs: limits.unauthenticatedMs },
-    handlersOf(gateway, { config, log, proxies, sources, answered }),
+    tracing.handlers(handlersOf(gateway, { config, log, proxies, sources, answered })),
     log,
   ); // prettier-ignore
-  gateway.attach(transport, shards);
+  gateway.attach(transport, tracing.shards(shards));
   const port = await transport.listen(config.host, config.syncPort);
   const stopListening = async () => transport.stopListening();
   // Now that sockets may be open the shards drain before these are closed: they hear of their last commits.
@@ -168,7 +169,13 @@ async function readyNow(isGoing: boolean, store: { ping(): Promise<void> }): Pro
   await store.ping().catch(() => Promise.reject(new Error('the database does not answer\n')));
 }
 
-function openShards(config: Config, log: Log, databaseUrl: string, gateway: Gateway): ShardPool {
+function openShards(
+  config: Config,
+  log: Log,
+  databaseUrl: string,
+  gateway: Gateway,
+  tracing: NodeTracing,
+): ShardPool {
   const {
     shards,
     limits,
@@ -196,10 +203,11 @@ function openShards(config: Config, log: Log, databaseUrl: string, gateway: Gate
         commitStallMs,
         headPollMs,
         logLevel,
+        traced: tracing.traced,
       },
     },
     {
-      record: (type, connection, bytes) => gateway.record(type, connection, bytes),
+      record: tracing.records((type, connection, bytes) => gateway.record(type, connection, bytes)),
       batchDone: (times) => gateway.metrics.batchDone(times, systemClock.monotonic()),
       shardLost: (shard, retryMs) => gateway.shardLost(shard, retryMs),
     },

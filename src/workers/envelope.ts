@@ -8,16 +8,16 @@
  * message), `subscribe` (what the gateway knows, then the message), `role`, `closed`, `pull` (a ch: the socket has room for
  * the next window), `resume` (a ch: the socket reads again). From the shard: `send`, `bulk` (a send that may wait for its
  * reader), `publish`, `join`, `leave` (a page id before the rest), and with a ch: `forget`, `offer` (there is more to pull),
- * `pulled` (the answer to `pull`, after its bulk).
+ * `pulled` (the answer to `pull`, after its bulk). `traced` to the shard, and `spans` from it: see `trace-records.ts`.
  */
 import { assert } from '../base/assert.ts';
 import type { Millis } from '../base/time.ts';
 
 export const TO_SHARD = {
-  frame: 1, subscribe: 2, role: 3, unsubscribe: 4, closed: 5, slowed: 6, pull: 7, resume: 8,
+  frame: 1, subscribe: 2, role: 3, unsubscribe: 4, closed: 5, slowed: 6, pull: 7, resume: 8, traced: 9,
 } as const; // prettier-ignore
 export const FROM_SHARD = {
-  send: 1, publish: 2, join: 3, leave: 4, forget: 5, bulk: 6, offer: 7, pulled: 8,
+  send: 1, publish: 2, join: 3, leave: 4, forget: 5, bulk: 6, offer: 7, pulled: 8, spans: 9,
 } as const; // prettier-ignore
 
 const TIMES_BYTES = 16;

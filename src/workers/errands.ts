@@ -6,6 +6,7 @@ import type { PageActor } from '../actors/page-actor.ts';
 import { PageDamagedError } from '../actors/page-damage.ts';
 import { LogMovedError, NoAnswerError, NoRoomError, type PageLoader } from '../actors/page-loader.ts';
 import type { PageMessage, TakenSnapshot } from '../actors/world.ts';
+import { AssertionError } from '../base/assert.ts';
 import { type Log, stackOf } from '../base/log.ts';
 import type { Clock, Millis } from '../base/time.ts';
 import type { PageKind } from '../persistence/log-store.ts';
@@ -25,6 +26,8 @@ export interface ErrandsOptions {
 
 /** While the store itself fails: it is the same for all pages, and over when it is over. */
 const STORE_RETRY_MS = 1000;
+const BROKEN = 'a broken invariant ended a page’s actor; it will be reloaded';
+const FAILED = 'an error ended a page’s actor; it will be reloaded';
 const LOAD_LATER = 'the page cannot be loaded just now';
 /** While pages in use take all memory: some of them will not be for long. */
 const NO_ROOM_RETRY_MS = 2000;
@@ -49,7 +52,11 @@ export class Errands {
   }
 
   /** Says in the log what ended a page's actor, and returns when it may be tried again. */
-  failed(page: PageId, error: unknown, what: string): Millis {
+  ended(page: PageId, error: unknown): Millis {
+    return this.#failed(page, error, error instanceof AssertionError ? BROKEN : FAILED);
+  }
+
+  #failed(page: PageId, error: unknown, what: string): Millis {
     const { clock, log } = this.#options;
     const retryMs = this.#setbacks.note(page, clock.monotonic());
     if (error instanceof PageDamagedError) {
@@ -99,7 +106,7 @@ export class Errands {
       this.#options.metrics.noRoom();
       return { type: 'load_failed', message: error.message, retryAfterMs: NO_ROOM_RETRY_MS };
     }
-    const retryAfterMs = this.failed(page, error, 'a page cannot be loaded');
+    const retryAfterMs = this.#failed(page, error, 'a page cannot be loaded');
     return {
       type: 'load_failed',
       message: 'the page cannot be loaded; the server’s log says why',

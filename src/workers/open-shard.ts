@@ -9,6 +9,7 @@ import { redisBus } from '../cluster/redis-bus.ts';
 import { openPostgresLogStore } from '../persistence/postgres-log-store.ts';
 import type { ShardConfig } from './port.ts';
 import { Shard } from './shard.ts';
+import { ShardTraces } from './shard-traces.ts';
 import { WorkingPage } from './working-page.ts';
 
 export function openShard(config: ShardConfig, log: Log, emit: (batch: Uint8Array) => void): Shard {
@@ -22,10 +23,13 @@ export function openShard(config: ShardConfig, log: Log, emit: (batch: Uint8Arra
     working,
     commitStallMs,
     headPollMs,
+    traced,
   } = config;
   const store = openPostgresLogStore({ url: databaseUrl, log });
+  const traces = traced ? new ShardTraces({ clock: systemClock, random: systemRandom }) : undefined;
   const shard = new Shard({
-    store,
+    store: traces?.watch(store) ?? store,
+    traces,
     index,
     limits,
     evictIdleMs,

@@ -23,6 +23,8 @@ export interface ShardConfig {
   readonly commitStallMs: number;
   readonly headPollMs: number;
   readonly logLevel: string;
+  /** Whether some of what comes is traced. */
+  readonly traced: boolean;
 }
 
 export interface ShardPortEvents {

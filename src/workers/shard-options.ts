@@ -10,6 +10,7 @@ import type { Clock, Millis } from '../base/time.ts';
 import type { OpenBus } from '../cluster/bus.ts';
 import type { LogStore } from '../persistence/log-store.ts';
 import type { Limits } from '../protocol/limits.ts';
+import type { ShardTraces } from './shard-traces.ts';
 import type { WorkingPage } from './working-page.ts';
 import type { createShardMetrics } from './shard-metrics.ts';
 
@@ -32,6 +33,8 @@ export interface ShardOptions {
   readonly headPollMs: Millis;
   /** Which of the shards this is: for the metrics. */
   readonly index?: number;
+  /** Left out: nothing is traced. */
+  readonly traces?: ShardTraces | undefined;
   /** These three are for simulations: left out, they are what a server has. */
   readonly compression?: Compression;
   readonly snapshotPolicy?: SnapshotPolicy;

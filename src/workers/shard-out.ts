@@ -6,8 +6,10 @@ import type { Clock, Millis } from '../base/time.ts';
 import type { Code } from '../protocol/codes.ts';
 import { encodeServerMessage } from '../protocol/encode.ts';
 import { idToBytes, type PageId } from '../protocol/ids.ts';
+import type { Span } from '../tracing/span.ts';
 import { EnvelopeWriter, FROM_SHARD } from './envelope.ts';
 import { writeCh } from './number-records.ts';
+import { writeSpans } from './trace-records.ts';
 
 const BATCH_BYTES = 4 << 20;
 const TOPICS_MAX = 10_000;
@@ -75,6 +77,11 @@ export class ShardOut {
 
   forget(connection: number, ch: number): void {
     this.#out.add(FROM_SHARD.forget, connection, writeCh(ch));
+  }
+
+  /** What of the traced has ended. */
+  spans(spans: readonly Span[]): void {
+    this.#out.add(FROM_SHARD.spans, 0, writeSpans(spans));
   }
 
   /** Snapshots for a crowd leave in pieces: one batch of all would be copied each time it grows. */

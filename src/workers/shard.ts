@@ -5,7 +5,6 @@
  * It is the actors' world: what they ask for is done here, and the answers become their next messages. Everything that
  * one incoming batch, or one answer of the database, caused leaves as one batch.
  */
-import { AssertionError } from '../base/assert.ts';
 import type { Millis, Timer } from '../base/time.ts';
 import { CommitLoop } from '../actors/commit-loop.ts';
 import { threadedCompression } from '../actors/compression.ts';
@@ -28,13 +27,12 @@ import { readRole, readSubscribeHead } from './records.ts';
 import { createShardMetrics, type ShardMetrics } from './shard-metrics.ts';
 import type { PagesQuery } from './port.ts';
 import type { ShardOptions } from './shard-options.ts';
-import { ShardOut } from './shard-out.ts';
+import type { ShardOut } from './shard-out.ts';
 import { StallWatch } from './stall-watch.ts';
+import { openShardOut } from './traced-out.ts';
 
 const SWEEP_MS = 1000;
 const DRAIN_POLL_MS = 10;
-const BROKEN = 'a broken invariant ended a page’s actor; it will be reloaded';
-const FAILED = 'an error ended a page’s actor; it will be reloaded';
 
 export class Shard {
   readonly #options: ShardOptions;
@@ -58,7 +56,7 @@ export class Shard {
   constructor(options: ShardOptions) {
     this.#options = options;
     const { store, clock, random, log, limits, compression = threadedCompression, working } = options;
-    this.#out = new ShardOut(clock, (batch) => options.emit(batch));
+    this.#out = openShardOut(options);
     this.metrics = (options.createMetrics ?? createShardMetrics)(
       () => ({
         ...this.#pages.totals(),
@@ -191,6 +189,10 @@ export class Shard {
         if (page) this.#tell(page, { type: 'resume', connection });
         return;
       }
+      case TO_SHARD.traced:
+        return this.#options.traces?.handle(connection, bytes, this.#openPages, (...to) =>
+          this.#record(...to),
+        );
       case TO_SHARD.closed:
         for (const page of this.#openPages.closeAll(connection))
           this.#tell(page, { type: 'unsubscribe', connection });
@@ -266,8 +268,7 @@ export class Shard {
     try {
       result = step(actor);
     } catch (error) {
-      const isOurs = error instanceof AssertionError;
-      actor.crash(this.#errands.failed(actor.page, error, isOurs ? BROKEN : FAILED));
+      actor.crash(this.#errands.ended(actor.page, error));
     }
     working?.leave();
     if (actor.isGone) this.#pages.drop(actor);

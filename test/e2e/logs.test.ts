@@ -24,7 +24,7 @@ let database: pg.Client;
 
 beforeAll(async () => {
   server = await startServer({
-    env: { LOG_LEVEL: 'debug', SHARDS: '1', JWT_SECRET: KEY, EVICT_IDLE_MS: '1', REDIS_URL: `redis://${MARK}:${MARK}@127.0.0.1:1`, UNAUTHENTICATED_MS: '300', PRESENCE_BYTES_MAX: '64' },
+    env: { LOG_LEVEL: 'debug', SHARDS: '1', JWT_SECRET: KEY, ADMIN_TOKEN: `${MARK} of operators`, EVICT_IDLE_MS: '1', REDIS_URL: `redis://${MARK}:${MARK}@127.0.0.1:1`, UNAUTHENTICATED_MS: '300', PRESENCE_BYTES_MAX: '64' },
   });
   database = new pg.Client({ connectionString: server.databaseUrl! });
   await database.connect();
@@ -65,6 +65,7 @@ async function normalUse(): Promise<PageId> {
     await client.close();
   }
   for (const path of ['/healthz', '/readyz', '/metrics', `/${MARK}`, `/healthz?token=${MARK}`]) await fetch(server.http + path);
+  for (const secret of [`${MARK} of operators`, MARK]) await fetch(`${server.http}/debug/pages`, { headers: { authorization: `Bearer ${secret}` } });
   return page;
 } // prettier-ignore
 
@@ -151,7 +152,7 @@ test('G140 G141 G142 at the lowest level, through use, refusals, garbage and a c
   expect(lines('a socket belongs to a user').find(({ connection }) => connection === came!['connection'])).toMatchObject({ user: 'ann' });
   expect(lines('a socket has ended').some(({ connection }) => connection === came!['connection'])).toBe(true);
   expect(lines('a change was refused').map(({ code }) => code)).toEqual(expect.arrayContaining(['forbidden', 'malformed']));
-  expect(lines('a request was answered').map(({ path, status }) => [path, status])).toEqual([['/healthz', 200], ['/readyz', 200], ['/metrics', 200], [undefined, 404], ['/healthz', 200]]);
+  expect(lines('a request was answered').map(({ path, status }) => [path, status])).toEqual([['/healthz', 200], ['/readyz', 200], ['/metrics', 200], [undefined, 404], ['/healthz', 200], ['/debug/pages', 200], ['/debug/pages', 401]]);
   expect(lines('stopped')).toHaveLength(1);
   // Nothing that a client did is a warning.
   const above = new Set(all.filter(({ level }) => (level as number) >= 40).map(({ msg }) => msg));

@@ -36,7 +36,7 @@ test('G19 a shard that dies comes back with all that was committed', async () =>
       clock: systemClock,
       random: systemRandom,
       log: silentLog,
-      config: { databaseUrl: database.url, limits: defaultLimits, evictIdleMs: 60_000, memoryBytesMax: 1 << 26, heapMb: 256, commitStallMs: 100, headPollMs: 500, redis: null, logLevel: 'silent' },
+      config: { databaseUrl: database.url, limits: defaultLimits, evictIdleMs: 60_000, memoryBytesMax: 1 << 26, heapMb: 256, commitStallMs: 100, headPollMs: 500, redis: null, logLevel: 'silent', traced: false },
     },
     {
       record(type, _connection, bytes) {

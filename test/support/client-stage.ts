@@ -31,6 +31,9 @@ export const T0 = 1_700_000_000_000;
 export class FakeClock implements Clock {
   time = 0;
   #timers: { at: number; callback: () => void }[] = [];
+  get pending(): number {
+    return this.#timers.length;
+  }
   now = () => T0 + this.time;
   monotonic = () => this.time;
   after(delayMs: number, callback: () => void): Timer {

@@ -38,6 +38,7 @@ export interface OpenOptions {
   readonly localAddress?: string;
   /** What a proxy would say of where it comes from. */
   readonly forwardedFor?: string;
+  readonly traceparent?: string;
 }
 
 export interface ChangeOptions {
@@ -230,7 +231,7 @@ function brief(message: ServerMessage): unknown {
 } // prettier-ignore
 
 /** Opens a socket; HELLO is the caller's. Rejects when the handshake is refused. */
-export async function open(url: string, { token, where = 'header', replica = newReplica(), localAddress, forwardedFor }: OpenOptions = {}): Promise<RawClient> {
+export async function open(url: string, { token, where = 'header', replica = newReplica(), localAddress, forwardedFor, traceparent }: OpenOptions = {}): Promise<RawClient> {
   const target = new URL(url);
   const protocols = [SUBPROTOCOL];
   const headers: Record<string, string> = {};
@@ -238,6 +239,7 @@ export async function open(url: string, { token, where = 'header', replica = new
   if (token !== undefined && where === 'subprotocol') protocols.push(`bearer.${token}`);
   if (token !== undefined && where === 'header') headers['authorization'] = `Bearer ${token}`;
   if (forwardedFor !== undefined) headers['x-forwarded-for'] = forwardedFor;
+  if (traceparent !== undefined) headers['traceparent'] = traceparent;
   const socket = new WebSocket(target, protocols, { headers, perMessageDeflate: false, ...(localAddress ? { localAddress } : {}) });
   const client = new RawClient(socket, replica);
   await new Promise<void>((resolve, reject) => {
