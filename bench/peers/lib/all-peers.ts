@@ -7,13 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { YjsWire } from '../load/plan.ts';
 import { octavoPeers } from './octavo-peer.ts';
-import { packageVersions } from './packages.ts';
+import { ownVersions, peerVersions } from './packages.ts';
 import type { Peer, RunningPeer, StartContext } from './peer.ts';
 import { startPeer } from './peer-process.ts';
 import { RunningShareDb } from './sharedb-peer.ts';
 import { RunningYjs } from './yjs-peers.ts';
 
-const versions = packageVersions();
+const versions = peerVersions();
+const own = ownVersions();
 const version = (name: string) => `${name} ${versions[name]}`;
 
 type Env = Readonly<Record<string, string>>;
@@ -107,7 +108,7 @@ export const PEERS: readonly Peer[] = [
     ...plain,
     needsPackages: false,
     name: 'ws',
-    about: 'a bare relay on ws: no page, no merge, no order; what joins gets is a stored blob',
+    about: `a bare relay on ws ${own['ws']}: no page, no merge, no order; what joins gets is a stored blob`,
     durable: 'never: there are no pages',
     start: yjs('ws', 'relay'),
   },
@@ -115,7 +116,7 @@ export const PEERS: readonly Peer[] = [
     ...plain,
     needsPackages: false,
     name: 'uws',
-    about: 'a bare relay on uWebSockets.js, likewise: the limit',
+    about: `a bare relay on uWebSockets.js (${own['uWebSockets.js']}), likewise: the limit`,
     durable: 'never: there are no pages',
     start: yjs('uws', 'relay'),
   },

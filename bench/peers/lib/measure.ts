@@ -55,6 +55,8 @@ async function load(
   await generator.connect(plan);
   if (database) await checkpoint(database.url);
   const typistsEach = pages.readers ? 1 : pages.clientsEach;
+  // A loop as fast as it goes compiles what there is to compile: at a low rate that would take minutes.
+  if (mode.kind === 'open') await generator.run({ kind: 'closed', inFlight: 1 }, warmUpMs, 0, typistsEach);
   const measured = await generator.run(mode, warmUpMs, measureMs, typistsEach);
   // Before anyone leaves: a page without clients may leave memory, and be gone.
   await peer.check(plan, measured.typed);

@@ -8,6 +8,7 @@ import { must } from '../../lib/must.ts';
 import { type PagePlan, planPage } from '../../lib/pages.ts';
 import { RAISED, startServer, type ServerProcess } from '../../lib/server-process.ts';
 import type { OctavoPlan, Plan } from '../load/plan.ts';
+import { ownVersions } from './packages.ts';
 import type { PageCount, Peer, RunningPeer, StartContext } from './peer.ts';
 
 const TEXTS_CHECKED = 5;
@@ -88,6 +89,7 @@ function octavo(counts: Counts, env: Readonly<Record<string, string>>) {
   };
 }
 
+const version = ownVersions()['octavo'];
 const RAISED_TEXT = `limits raised: ${Object.keys(RAISED).join(', ')}`;
 const both = { database: 'octavo', needsPackages: false, isVariant: false } as const;
 
@@ -95,14 +97,14 @@ export const octavoPeers: readonly Peer[] = [
   {
     ...both,
     name: 'octavo',
-    about: `Octavo on PostgreSQL at its defaults; ${RAISED_TEXT}`,
+    about: `Octavo ${version} on PostgreSQL at its defaults; ${RAISED_TEXT}`,
     durable: 'before anyone sees it: each commit is flushed by PostgreSQL',
     start: octavo('durable', {}),
   },
   {
     ...both,
     name: 'octavo-before-commit',
-    about: `Octavo with COMMIT_STALL_MS=0: people are told before the commit, marked so; ${RAISED_TEXT}, ${Object.keys(LONG_QUEUES).join(', ')}`,
+    about: `Octavo ${version} with COMMIT_STALL_MS=0: people are told before the commit, marked so; ${RAISED_TEXT}, ${Object.keys(LONG_QUEUES).join(', ')}`,
     durable: 'some ms after it was seen, and those who see it are told when',
     start: octavo('told', { COMMIT_STALL_MS: '0', ...LONG_QUEUES }),
   },

@@ -38,8 +38,22 @@ export function installPackages(log: (line: string) => void): void {
   copyFileSync(LOCKFILE, INSTALLED);
 }
 
-/** `@hocuspocus/server` → `4.7.0`. */
-export function packageVersions(): Record<string, string> {
-  const text = readFileSync(new URL('package.json', PEERS_DIR), 'utf8');
-  return (JSON.parse(text) as { dependencies: Record<string, string> }).dependencies;
+interface Manifest {
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+function manifest(path: string): Manifest {
+  return JSON.parse(readFileSync(new URL(path, PEERS_DIR), 'utf8')) as Manifest;
+}
+
+/** The peers' packages: `@hocuspocus/server` → `4.7.0`. */
+export function peerVersions(): Readonly<Record<string, string>> {
+  return manifest('package.json').dependencies;
+}
+
+/** Octavo's own, and Octavo. */
+export function ownVersions(): Readonly<Record<string, string>> {
+  const { version: octavo, dependencies } = manifest('../../package.json');
+  return { ...dependencies, octavo };
 }
