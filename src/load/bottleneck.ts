@@ -33,9 +33,13 @@ export function bottlenecks(strain: Strain): string[] {
   const found: string[] = [];
   const busiest = threads.reduce((most, { busy }, i) => (busy > (threads[most]?.busy ?? 0) ? i : most), 0);
   const busy = threads[busiest]?.busy ?? 0;
-  if (busy > BUSY_MAX) {
-    found.push(`the generator was the bottleneck: thread ${busiest + 1} of ${threads.length} was busy ${percent(busy)} of the time. Use more --threads, fewer clients, or another machine`); // prettier-ignore
-  }
+  // What a thread waits for its core counts as busy; what the process used does not.
+  const isKept = cpu < threads.reduce((sum, thread) => sum + thread.busy, 0) / 2;
+  if (busy > BUSY_MAX && isKept) {
+    found.push(`the generator was the bottleneck: others on its machine kept it waiting for a core (${cpu.toFixed(2)} cores of work took thread ${busiest + 1} ${percent(busy)} of the time). Use a quieter machine`);
+  } else if (busy > BUSY_MAX) {
+    found.push(`the generator was the bottleneck: thread ${busiest + 1} of ${threads.length} was busy ${percent(busy)} of the time. Use more --threads, fewer clients, or another machine`);
+  } // prettier-ignore
   const late = threads.reduce((most, { loopDelayMs }) => Math.max(most, loopDelayMs), 0);
   if (isOpen && lateP99 > LATE_MAX_MS) {
     found.push(`the generator was the bottleneck: 1 % of the edits left ${lateP99.toFixed(1)} ms late or more, which is in every latency. Its machine is too busy, with this or with other things: use a quieter one, or a lower --rate`); // prettier-ignore

@@ -40,7 +40,8 @@ export class Ledger {
   readonly timeline: Second[] = [];
   readonly #threads: ThreadBook[];
   #before: Counts = noCounts();
-  #serverFirst: ServerLook | null = null;
+  /** CPU seconds of the servers, and the seconds in which they used them. */
+  #serverCpu = { used: 0, over: 0 };
   #serverLast: ServerLook | null = null;
   #isMeasuring = false;
 
@@ -127,19 +128,21 @@ export class Ledger {
   #serverLine(now: ServerLook | null): Second['server'] {
     const before = this.#serverLast;
     if (!now || (before && now.at - before.at < LOOKS_APART_S)) return null;
-    this.#serverFirst ??= now;
     this.#serverLast = now;
-    if (!before) return null;
+    // Counters that went back are those of a process that was started anew.
+    if (!before || now.sample.cpuSeconds < before.sample.cpuSeconds) return null;
+    this.#serverCpu.used += now.sample.cpuSeconds - before.sample.cpuSeconds;
+    this.#serverCpu.over += now.at - before.at;
     const { residentBytes, loopDelayMs, queued, sockets } = now.sample;
     return { cpu: coresUsed(before, now), residentBytes, loopDelayMs, queued, sockets };
   }
 
   get server(): LoadResult['server'] {
-    const [first, last] = [this.#serverFirst, this.#serverLast];
+    const { used, over } = this.#serverCpu;
     const lines = this.timeline.flatMap(({ server }) => server ?? []);
-    if (!first || !last || lines.length === 0) return null;
+    if (lines.length === 0) return null;
     return {
-      cpu: coresUsed(first, last),
+      cpu: used / over,
       cpuMost: Math.max(...lines.map(({ cpu }) => cpu)),
       residentBytesMost: Math.max(...lines.map(({ residentBytes }) => residentBytes)),
       loopDelayMs: Math.max(...lines.map(({ loopDelayMs }) => loopDelayMs)),

@@ -76,7 +76,8 @@ const calm: Strain = {
 
 test('a generator that was the bottleneck says so', () => {
   expect(bottlenecks(calm)).toEqual([]);
-  expect(bottlenecks({ ...calm, threads: [calm.threads[0]!, { busy: 0.97, busyMost: 1, loopDelayMs: 5 }] }).join()).toMatch(/the generator was the bottleneck: thread 2 of 2 was busy 97 %/);
+  expect(bottlenecks({ ...calm, cpu: 1.2, threads: [calm.threads[0]!, { busy: 0.97, busyMost: 1, loopDelayMs: 5 }] }).join()).toMatch(/the generator was the bottleneck: thread 2 of 2 was busy 97 %/);
+  expect(bottlenecks({ ...calm, cpu: 0.1, threads: [{ busy: 0.97, busyMost: 1, loopDelayMs: 5 }] }).join()).toMatch(/kept it waiting for a core \(0.10 cores of work took thread 1 97 %/);
   expect(bottlenecks({ ...calm, lateP99: 12 }).join()).toMatch(/the generator was the bottleneck: 1 % of the edits left 12.0 ms late/);
   expect(bottlenecks({ ...calm, lateP99: 12, isOpen: false })).toEqual([]);
   expect(bottlenecks({ ...calm, threads: [{ busy: 0.2, busyMost: 1, loopDelayMs: 400 }] }).join()).toMatch(/held up for 400 ms/);

@@ -2,7 +2,7 @@
  * A model of a person who types: bursts of words at the speed of hands, pauses in which they think, typing errors that are
  * noticed some keys later and taken back with the backspace key, now and then a word put in further up, and a new paragraph
  * when one is long enough. Intervals are log-normal, as measured ones are; the sizes are those of adults who write prose at
- * about 40 words a minute while the burst lasts.
+ * about 60 words a minute while the burst lasts.
  */
 import { type Random, randomBelow, randomFloat } from '../base/random.ts';
 import type { Millis } from '../base/time.ts';
