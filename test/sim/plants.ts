@@ -68,11 +68,11 @@ export const plants: readonly Plant[] = [
     "    this.#phase = 'committing';\n",
     "    this.#phase = 'committing';\n    for (const { change, decoded } of this.#queue.all) this.#state.model.apply(decoded, { ms: change.hlcMs, counter: change.hlcCounter, replica: change.replica }, change.author);\n",
   ]),
-  plant('hole-in-n-after-refusal', [
-    'actors/admission.ts',
-    'if (facts.n !== lastN + 1)',
-    'if (facts.n > lastN + 16)',
-  ]),
+  plant(
+    'hole-in-n-after-refusal',
+    ['actors/admission.ts', 'if (facts.n !== lastN + 1)', 'if (facts.n > lastN + 16)'],
+    ['actors/admission.ts', 'if (facts.isBehindRefusal)', 'if (facts.isBehindRefusal && facts.n < 0)'],
+  ),
   plant('last-n-not-in-snapshot', [
     'actors/replicas.ts',
     'w.array(3).int(state.latestMs).array(state.replicas.size);\n  for (const [replica, { owner, lastN, lastSeq }] of state.replicas) {',
