@@ -13,7 +13,8 @@ import { startServer, testToken, type TestServer } from '../support/server.ts';
 import { until } from '../support/wait.ts';
 
 const MARK = 'xyzzyMark';
-const STOP_MS = 4000;
+/** What a stop may take besides the time that clients have to move. */
+const STOP_MS = 5000;
 
 let collector: Collector;
 let server: TestServer;
