@@ -101,6 +101,12 @@ export class ChangeQueue {
     return this.#changes.find(isIt);
   }
 
+  /** Whether this change has the name of the first that is queued. */
+  startsWith(change: StoredChange | undefined): boolean {
+    const first = this.#changes[0]?.change;
+    return first !== undefined && first.n === change?.n && first.replica === change.replica;
+  }
+
   push(queued: QueuedChange): void {
     this.#changes.push(queued);
     this.#count(queued);

@@ -172,7 +172,9 @@ export class CommitPipeline {
         ? this.#heardVolatile(message.changes)
         : this.#withdrawn(message.changes);
     const entries = behindHead(message, this.#state.head, this.#queue);
-    if (!entries) return void this.settle();
+    // A gap; or another node has read in the log what we are appending: then the answer comes, and has it.
+    if (!entries || (this.#phase === 'committing' && this.#queue.startsWith(entries[0])))
+      return void this.settle();
     if (entries.length === 0) return;
     this.#absorb(entries);
     if (this.#phase === 'idle') this.#resume();

@@ -185,6 +185,24 @@ describe('other nodes', () => {
     expect(settled(bench, [entry(1, 8, 1), entry(2, 8, 2)])).toEqual(['publish changes 2: 8.2']);
   });
 
+  test('C126 what another node tells of our own append waits for its answer', () => {
+    for (const succeeds of [true, false]) {
+      const bench = live(100, 1);
+      bench.change(1, 1, undefined, { ms: 501 });
+      bench.batch();
+      expect(tellChanges(bench, 1, { ...wire(1, 1), hlc: { ms: 501, counter: 0 } })).toEqual([]);
+      if (succeeds) {
+        expect(bench.tell({ type: 'appended' })).toEqual(['publish changes 1: 1.1', 'settle after 1']);
+        expect(settled(bench)).toEqual([]);
+      } else {
+        bench.actor.appendUnsettled(true);
+        expect(bench.story()).toEqual(['settle after 0']);
+        expect(settled(bench, [entry(1, 1, 1)])).toEqual(['publish changes 1: 1.1']);
+      }
+      expect(bench.batch()).toBeUndefined();
+    }
+  });
+
   test('C126 an append that was overtaken and succeeded all the same is a bug that is noticed', () => {
     const bench = live(100, 1);
     bench.change(1, 1);
