@@ -38,7 +38,7 @@ interface Stored {
 function stored(plan: PagePlan): Stored {
   const model = buildModel(plan);
   const plain = model.encodeSnapshot();
-  const replicas: PrivateState['replicas'] = new Map([[replica, { owner: AUTHOR, lastN: plan.bodies.length, lastSeq: seq(plan.bodies.length) }]]);
+  const replicas: PrivateState['replicas'] = new Map([[replica, { owner: AUTHOR, lastN: plan.bodies.length, lastSeq: seq(plan.bodies.length), lastHlc: null }]]);
   const own = encodePrivateState({ replicas, latestMs: 0, model: model.encodePrivate() });
   return { plan, plain, packed: deflateSync(plain, { level: 3 }), private: own };
 } // prettier-ignore

@@ -24,7 +24,9 @@ const cached = (at: number, bodyBytes: number): CachedSnapshot => ({
 });
 
 function loadAt(at: number, bodyBytes: number): void {
-  const replicas = new Map([[replicaId(9), { owner: userId('user9'), lastN: at, lastSeq: seq(at) }]]);
+  const replicas = new Map([
+    [replicaId(9), { owner: userId('user9'), lastN: at, lastSeq: seq(at), lastHlc: null }],
+  ]);
   bench.load([], {
     model: new BlocksModel(PAGE, defaultLimits),
     private: { latestMs: 0, replicas, model: new Uint8Array() },

@@ -93,8 +93,11 @@ export class Joining {
   #greet(subscriber: Subscriber): void {
     const { connection, ch, role, replica } = subscriber;
     const { head, epoch } = this.#state;
-    const lastN = this.#state.replica(replica)?.lastN ?? 0;
-    this.#world.send(connection, encodeServerMessage({ kind: 'subscribed', ch, role, head, lastN, epoch }));
+    const { lastN = 0, lastHlc = null } = this.#state.replica(replica) ?? {};
+    this.#world.send(
+      connection,
+      encodeServerMessage({ kind: 'subscribed', ch, role, head, lastN, epoch, lastHlc }),
+    );
     // Before the bulk, which may wait: a list that comes late would undo what was shown since.
     this.#audience.introduce(subscriber);
     this.#telling?.delete(connection);

@@ -38,7 +38,9 @@ const state = (text: string) => new MsgpackWriter().str(text).take();
 /** A page loaded from a snapshot at `at`, with a body of so many bytes. */
 function snapshotAt(at: number, bodyBytes = 10): Partial<LoadedPage> {
   const model = new BlocksModel(PAGE, defaultLimits);
-  const replicas = new Map([[replicaId(9), { owner: userId('user9'), lastN: at, lastSeq: seq(at) }]]);
+  const replicas = new Map([
+    [replicaId(9), { owner: userId('user9'), lastN: at, lastSeq: seq(at), lastHlc: null }],
+  ]);
   const snapshot: CachedSnapshot = { seq: seq(at), body: new Uint8Array(bodyBytes), plainBytes: bodyBytes };
   return { model, snapshot, private: { latestMs: 500, replicas, model: new Uint8Array() } };
 }

@@ -25,7 +25,7 @@ import type { CachedSnapshot, LoadedPage, TakenSnapshot } from './world.ts';
 /** The state of a page without anything in it. */
 const STATE_BYTES = 1000;
 /** What is known of one replica: two ids, a record, a place in a Map. */
-const REPLICA_BYTES = 280;
+const REPLICA_BYTES = 320;
 
 export class PageState {
   readonly recent: RecentLog;
@@ -126,10 +126,12 @@ export class PageState {
     this.recent.push(entry);
     const { replica, n, author, hlcMs, hlcCounter } = entry;
     const record = this.#replicas.get(replica);
-    if (!record) this.#replicas.set(replica, { owner: author, lastN: n, lastSeq: entry.seq });
+    const lastHlc = { ms: hlcMs, counter: hlcCounter };
+    if (!record) this.#replicas.set(replica, { owner: author, lastN: n, lastSeq: entry.seq, lastHlc });
     else {
       record.lastN = n;
       record.lastSeq = entry.seq;
+      record.lastHlc = lastHlc;
     }
     if (hlcMs > this.#latestMs) this.#latestMs = hlcMs;
     this.#changesSince++;

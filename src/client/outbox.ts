@@ -12,7 +12,7 @@ import { sameBytes } from '../base/bytes.ts';
 import type { Op } from '../document/ops.ts';
 import type { Stamp } from '../document/hlc.ts';
 import { type Seq } from '../protocol/ids.ts';
-import type { WireChange } from '../protocol/messages.ts';
+import type { WireChange, WireStamp } from '../protocol/messages.ts';
 import { MsgpackWriter } from '../protocol/msgpack-writer.ts';
 import { sameStamp } from './volatile-layer.ts';
 
@@ -29,6 +29,8 @@ export interface PendingChange {
   body: Uint8Array | null;
   /** Where the log holds it; 0 while that is not known. */
   seq: Seq;
+  /** It has been sent under another stamp, too. */
+  restamped: boolean;
 }
 
 /** Text typed while others are in flight is merged up to here; well below any limit of messages. */
@@ -194,7 +196,23 @@ export class Outbox {
   }
 
   /**
-   * The log has mine up to `n`: takes those off that can be among them, and returns them. One that was never sent under its
+   * The log has mine up to the one with number `n` and this stamp: takes those off that are among them, and returns them. What
+   * follows goes on after `n`. The stamp decides: a refusal gives what is behind it other numbers, while a node may store it
+   * under those of before; but mine are stamped in their order, and none is stored before what was sent before it.
+   */
+  confirmLast(n: number, hlc: WireStamp | null): PendingChange[] {
+    if (hlc === null || this.#loggedN > n || this.#changes.some(({ restamped }) => restamped))
+      return this.confirmSent(n);
+    const isBehind = ({ stamp }: PendingChange) => stamp.ms > hlc.ms || (stamp.ms === hlc.ms && stamp.counter > hlc.counter); // prettier-ignore
+    const behind = this.#changes.findIndex(isBehind);
+    const count = behind < 0 ? this.#changes.length : behind;
+    this.#changes.forEach((change, i) => (change.n = n + 1 + i - count));
+    this.#lastN = Math.max(n, this.#changes.at(-1)?.n ?? 0);
+    return this.confirmTo(n);
+  }
+
+  /**
+   * As `confirmLast`, where no stamp helps: takes those off that can be among mine up to `n`. One that was never sent under its
    * number cannot: what the log has there is another that was refused elsewhere. It and those behind it are to go on after `n`.
    */
   confirmSent(n: number): PendingChange[] {

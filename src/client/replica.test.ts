@@ -150,7 +150,9 @@ class Person {
       copy.load(decodeSnapshot(PAGE, encodeSnapshot(server.table)), seq(server.log.length));
     }
     this.hear(Infinity);
-    copy.caughtUp(server.lastN.get(copy.replica.id) ?? 0);
+    const n = server.lastN.get(copy.replica.id) ?? 0;
+    const last = server.log.findLast(({ replica }) => replica === copy.replica.id);
+    copy.caughtUp({ n, hlc: last?.hlc ?? null });
   }
 
   settle(): void {

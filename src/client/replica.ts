@@ -115,6 +115,7 @@ export class Replica {
       sentN: 0,
       body: null,
       seq: seq(0),
+      restamped: false,
     });
     open.ops.push(op);
     open.parts.push(part);
@@ -289,9 +290,9 @@ export class Replica {
     this.load(new BlockTable(this.page), seq(0));
   }
 
-  /** The log has my changes up to `n`, and confirmed state has reached them; where in the log they are is not known. */
-  confirmTo(n: number): Pick<Heard, 'confirmed'> & { touched: BlockId[] } {
-    const confirmed = this.outbox.confirmSent(n);
+  /** The log has mine up to `n`, stamped so (null: not known), and confirmed state has reached them; where they are is not known. */
+  confirmTo(n: number, hlc: WireStamp | null): Pick<Heard, 'confirmed'> & { touched: BlockId[] } {
+    const confirmed = this.outbox.confirmLast(n, hlc);
     return { confirmed, touched: confirmed.length > 0 ? this.rebuild() : [] };
   }
 
@@ -325,6 +326,7 @@ export class Replica {
     this.clock.resetTo(this.#logStamp);
     for (const change of this.#allPending()) {
       if (change.n >= n || change === this.#open) {
+        change.restamped ||= change.body !== null;
         change.stamp = { ...this.clock.tick(this.#now()), replica: this.id };
       } else this.clock.observe(change.stamp);
     }

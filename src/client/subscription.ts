@@ -13,7 +13,7 @@ import { backoffMs, type Random } from '../base/random.ts';
 import type { Clock, Millis, Timer } from '../base/time.ts';
 import { codeClass } from '../protocol/codes.ts';
 import type { EpochId, PageId, Seq } from '../protocol/ids.ts';
-import type { ServerMessage } from '../protocol/messages.ts';
+import type { ServerMessage, WireStamp } from '../protocol/messages.ts';
 import { CatchUp } from './catch-up.ts';
 import { ABOUT_PRESENCE, FOR_ALL, OctavoError } from './errors.ts';
 import type { Link } from './link.ts';
@@ -27,7 +27,7 @@ import type { WorkingCopy } from './working-copy.ts';
 type State =
   | { kind: 'away' }
   | { kind: 'asking'; ch: number }
-  | { kind: 'joining'; ch: number; head: Seq; lastN: number | null }
+  | { kind: 'joining'; ch: number; head: Seq; last: { n: number; hlc: WireStamp | null } | null }
   | { kind: 'live'; ch: number }
   | { kind: 'waiting'; timer: Timer }
   | { kind: 'over' };
@@ -191,7 +191,7 @@ export class Subscription {
     }
   }
 
-  #subscribed({ role, head, lastN, epoch, ch }: Of<'subscribed'>): void {
+  #subscribed({ role, head, lastN, lastHlc, epoch, ch }: Of<'subscribed'>): void {
     if (this.isJoined) return this.#resumed(head);
     if (this.#state.kind !== 'asking') return;
     const named = this.#link.named(this.#copy.replica.id);
@@ -203,7 +203,7 @@ export class Subscription {
     this.#epoch = epoch;
     this.#create = null;
     this.#volatile.restart(head);
-    this.#enter({ kind: 'joining', ch, head, lastN: named ? null : lastN });
+    this.#enter({ kind: 'joining', ch, head, last: named ? null : { n: lastN, hlc: lastHlc } });
     this.#catchUp.promised(head);
     this.#hooks.role(role);
     this.#hooks.subscribed();
@@ -266,15 +266,15 @@ export class Subscription {
     // What is on its way has numbers of before; behind the one that is refused the server takes none on this ch.
     if (displaced) return this.#again(0);
     if (this.#state.kind === 'joining') {
-      const { ch, head, lastN } = this.#state;
+      const { ch, head, last } = this.#state;
       if (this.#catchUp.awaitsSnapshot || replica.seq < head) return;
-      const confirmed = this.#copy.caughtUp(lastN);
+      const confirmed = this.#copy.caughtUp(last);
       this.#attempt = 0;
       this.#enter({ kind: 'live', ch });
       if (confirmed.length > 0) this.#hooks.confirmed(confirmed);
     }
     if (this.#durable && replica.seq >= this.#durable.seq) {
-      const confirmed = this.#copy.confirmTo(this.#durable.n);
+      const confirmed = this.#copy.confirmTo(this.#durable.n, null);
       this.#durable = null;
       if (confirmed.length > 0) this.#hooks.confirmed(confirmed);
     }

@@ -330,6 +330,33 @@ describe('volatile changes', () => {
     expect([page.live, page.saved, stage.all('change').map(({ n }) => n)]).toEqual([true, false, [2]]);
   }); // prettier-ignore
 
+  it.each([3, 2])('K123 what a snapshot holds is told by the stamp of my last, whatever its number is by now (%i stored)', async (stored) => {
+    const stage = new Stage();
+    const page = await stage.page();
+    for (const title of ['refused', 'one', 'two', 'three']) {
+      page.update(PAGE, { [title]: 1 });
+      await settle();
+    }
+    const before = stage.all('change');
+    await stage.reject(1, 'too_large');
+    await stage.clock.advance(1);
+    await stage.subscribed();
+    expect(stage.all('change').map(({ n }) => n)).toEqual([1, 2, 3, 4, 1, 2, 3]);
+    stage.peer.events.close(1006, '');
+    // The node before has stored the first of them as they were.
+    for (const { n, hlc, ops } of before.slice(0, stored))
+      stage.log.push({ replica: stage.client.replica, n, hlc, author: 'me' as UserId, at: 1, ops });
+    await stage.clock.advance(1000);
+    await stage.welcome();
+    const { ch } = stage.last('subscribe');
+    await stage.subscribed({ head: seq(stored), lastN: stored, lastHlc: before[stored - 1]!.hlc });
+    const snapshot = { kind: 'snapshot', ch, seq: seq(stored), encoding: ENCODING.plain, part: 0, parts: 1, bytes: encodeSnapshot(stage.fold()) } as const;
+    await stage.say(snapshot);
+    const left = before.slice(stored);
+    expect(stage.all('change').map(({ n, ops }) => [n, ops])).toEqual(left.map(({ ops }, i) => [stored + 1 + i, ops]));
+    expect([page.pendingChanges, page.root.props]).toEqual([left.length, { refused: 1, one: 1, two: 1, three: 1 }]);
+  }); // prettier-ignore
+
   it('K85 text that a snapshot confirms and does not hold is handed back', async () => {
     const stage = new Stage();
     const page = await stage.page();

@@ -8,7 +8,7 @@
 import type { BlockTable } from '../document/blocks.ts';
 import type { Op, OpDraft } from '../document/ops.ts';
 import type { BlockId, Seq } from '../protocol/ids.ts';
-import type { WireChange, WireName } from '../protocol/messages.ts';
+import type { WireChange, WireName, WireStamp } from '../protocol/messages.ts';
 import { Children } from './children.ts';
 import { type ClientCode, OctavoError } from './errors.ts';
 import { History } from './history.ts';
@@ -263,8 +263,8 @@ export class WorkingCopy {
   }
 
   /** Confirmed state holds my changes up to `n`: they are pending no more. */
-  confirmTo(n: number): Heard['confirmed'] {
-    const { confirmed, touched } = this.replica.confirmTo(n);
+  confirmTo(n: number, hlc: WireStamp | null): Heard['confirmed'] {
+    const { confirmed, touched } = this.replica.confirmTo(n, hlc);
     this.#show(touched);
     this.#handBackVoid(confirmed);
     return confirmed;
@@ -284,10 +284,10 @@ export class WorkingCopy {
     this.#options.changed({ local: false, changes: [], blocks });
   }
 
-  /** Confirmed state has reached the head. `lastN`: my last n that the log held at the head; null: nobody said. */
-  caughtUp(lastN: number | null): Heard['confirmed'] {
-    const confirmed = lastN === null ? [] : this.confirmTo(lastN);
-    if (lastN !== null) this.replica.outbox.continueAfter(lastN);
+  /** Confirmed state has reached the head. `last`: my last change that the log held at the head; null: nobody said. */
+  caughtUp(last: { readonly n: number; readonly hlc: WireStamp | null } | null): Heard['confirmed'] {
+    const confirmed = last ? this.confirmTo(last.n, last.hlc) : [];
+    if (last) this.replica.outbox.continueAfter(last.n);
     if (this.#former) {
       const lost = adoptTexts(this.replica, this.#former, this.texts.client, this.#bytesMax());
       for (const block of this.texts.resetAll()) this.#history.forgetText(block);

@@ -137,7 +137,7 @@ const readCode = (r: MsgpackReader) => oneOf<Code>(r, (text) => text.length > 0 
 
 /** A message from a server, for clients. An unknown kind is `malformed` and a client skips it. */
 export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malformed {
-  return guarded(bytes, (r, kind): ServerMessage | Malformed => {
+  return guarded(bytes, (r, kind, count): ServerMessage | Malformed => {
     switch (kind) {
       case SERVER_KIND.welcome:
         return readWelcome(r);
@@ -161,6 +161,7 @@ export function decodeServerMessage(bytes: Uint8Array): ServerMessage | Malforme
           head: readSeq(r),
           lastN: r.uint(),
           epoch: r.id(),
+          lastHlc: count > 5 ? nilOr(r, () => stamp(r)) : null,
         };
       case SERVER_KIND.snapshot:
         return readSnapshot(r, bytes.length);

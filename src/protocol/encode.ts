@@ -120,8 +120,10 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
       else w.str(message.role);
       break;
     case 'subscribed':
-      w.array(6).int(SERVER_KIND.subscribed).int(message.ch).str(message.role);
+      w.array(7).int(SERVER_KIND.subscribed).int(message.ch).str(message.role);
       w.int(message.head).int(message.lastN).id(message.epoch);
+      if (message.lastHlc === null) w.nil();
+      else w.array(2).int(message.lastHlc.ms).int(message.lastHlc.counter);
       break;
     case 'snapshot':
       w.array(7).int(SERVER_KIND.snapshot).int(message.ch).int(message.seq).int(message.encoding);

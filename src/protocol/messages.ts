@@ -103,7 +103,16 @@ export type ServerMessage =
   | { kind: 'pong'; t: number; time: Millis }
   | { kind: 'error'; code: Code; message: string; retryAfterMs: number | null; ch: number | null }
   | { kind: 'role'; ch: number | null; role: Role | null }
-  | { kind: 'subscribed'; ch: number; role: Role; head: Seq; lastN: number; epoch: EpochId }
+  | {
+      kind: 'subscribed';
+      ch: number;
+      role: Role;
+      head: Seq;
+      lastN: number;
+      epoch: EpochId;
+      /** The stamp of the change with `lastN`; null: there is none, or it is not known. */
+      lastHlc: WireStamp | null;
+    }
   | {
       kind: 'snapshot';
       ch: number;

@@ -74,12 +74,14 @@ export class LogCheck {
     const record = this.replicas.get(replica);
     const wanted = (record?.lastN ?? 0) + 1;
     if (n !== wanted) this.fault(at, `n is ${n}, but ${wanted} is the next of replica ${replica}`);
-    if (!record) this.replicas.set(replica, { owner: author, lastN: n, lastSeq: at });
+    const lastHlc = { ms: hlcMs, counter: hlcCounter };
+    if (!record) this.replicas.set(replica, { owner: author, lastN: n, lastSeq: at, lastHlc });
     else {
       if (record.owner !== author)
         this.fault(at, `replica ${replica} belongs to ${name(record.owner)}, not to ${name(author)}`);
       record.lastN = n;
       record.lastSeq = at;
+      record.lastHlc = lastHlc;
     }
   }
 

@@ -71,11 +71,13 @@ function hashDifferences(found: BlocksModel, wanted: BlocksModel): string[] {
 function privateDifferences(own: PrivateState, model: BlocksModel, check: LogCheck): string[] {
   const differences: string[] = [];
   if (own.latestMs !== check.latestMs) differences.push(`the highest stamp is ${own.latestMs}, not ${check.latestMs}`);
-  for (const [replica, { owner, lastN, lastSeq }] of check.replicas) {
+  for (const [replica, { owner, lastN, lastSeq, lastHlc }] of check.replicas) {
     const found = own.replicas.get(replica);
     if (!found) differences.push(`replica ${replica} is missing`);
     else if (found.owner !== owner || found.lastN !== lastN || found.lastSeq !== lastSeq) {
       differences.push(`replica ${replica} is at n ${found.lastN}, seq ${found.lastSeq}, not at n ${lastN}, seq ${lastSeq}, or of another owner`);
+    } else if (found.lastHlc && (found.lastHlc.ms !== lastHlc!.ms || found.lastHlc.counter !== lastHlc!.counter)) {
+      differences.push(`the last stamp of replica ${replica} is [${found.lastHlc.ms}, ${found.lastHlc.counter}], not [${lastHlc!.ms}, ${lastHlc!.counter}]`);
     }
   }
   if (own.replicas.size > check.replicas.size) differences.push('replicas are named that never wrote');

@@ -71,8 +71,9 @@ class Known {
   readonly owners = new Map<number, UserId>();
   latestMs = 0;
 
-  add({ replica, n, seq, author, hlcMs, body }: LogEntry): void {
-    this.replicas.set(replica, { owner: this.replicas.get(replica)?.owner ?? author, lastN: n, lastSeq: seq });
+  add({ replica, n, seq, author, hlcMs, hlcCounter, body }: LogEntry): void {
+    const lastHlc = { ms: hlcMs, counter: hlcCounter };
+    this.replicas.set(replica, { owner: this.replicas.get(replica)?.owner ?? author, lastN: n, lastSeq: seq, lastHlc });
     this.latestMs = Math.max(this.latestMs, hlcMs);
     const ops = decodeOps(body);
     if ('malformed' in ops) return;
@@ -83,10 +84,17 @@ class Known {
   } // prettier-ignore
 
   compare(replica: (id: ReplicaId) => ReplicaRecord | undefined, latestMs: number): string | null {
-    for (const [id, { owner, lastN, lastSeq }] of this.replicas) {
+    for (const [id, { owner, lastN, lastSeq, lastHlc }] of this.replicas) {
       const found = replica(id);
-      if (!found || found.owner !== owner || found.lastN !== lastN || found.lastSeq !== lastSeq) {
-        return `replica ${id}: ${JSON.stringify(found)}, by the log ${JSON.stringify({ owner, lastN, lastSeq })}`;
+      if (
+        !found ||
+        found.owner !== owner ||
+        found.lastN !== lastN ||
+        found.lastSeq !== lastSeq ||
+        found.lastHlc?.ms !== lastHlc!.ms ||
+        found.lastHlc.counter !== lastHlc!.counter
+      ) {
+        return `replica ${id}: ${JSON.stringify(found)}, by the log ${JSON.stringify({ owner, lastN, lastSeq, lastHlc })}`;
       }
     }
     return latestMs === this.latestMs ? null : `latest ms ${latestMs}, by the log ${this.latestMs}`;

@@ -75,7 +75,7 @@ export const plants: readonly Plant[] = [
   ),
   plant('last-n-not-in-snapshot', [
     'actors/replicas.ts',
-    'w.array(3).int(state.latestMs).array(state.replicas.size);\n  for (const [replica, { owner, lastN, lastSeq }] of state.replicas) {',
+    'w.array(4).int(state.latestMs).array(state.replicas.size);\n  for (const [replica, { owner, lastN, lastSeq }] of state.replicas) {',
     'w.array(3).int(state.latestMs).array(0);\n  for (const [replica, { owner, lastN, lastSeq }] of [] as [ReplicaId, ReplicaRecord][]) {',
   ]),
   plant(

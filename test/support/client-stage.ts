@@ -128,7 +128,16 @@ export class Stage {
   subscribed(options: Partial<ServerMessage & { kind: 'subscribed' }> = {}): Promise<void> {
     const { ch } = this.last('subscribe');
     const head = seq(this.log.length);
-    return this.say({ kind: 'subscribed', ch, role: 'editor', head, lastN: 0, epoch: EPOCH, ...options });
+    return this.say({
+      kind: 'subscribed',
+      ch,
+      role: 'editor',
+      head,
+      lastN: 0,
+      epoch: EPOCH,
+      lastHlc: null,
+      ...options,
+    });
   }
 
   /** A page open and at the head of an empty log. */
