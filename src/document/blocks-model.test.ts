@@ -371,3 +371,25 @@ test('D38 a refusal leaves nothing behind: the same changes are let in as withou
   expect(offer([text(A, keys[1]!)])).toBe('ok');
   expect(commit()).toEqual([]);
 });
+
+test('C19 what is queued is counted whole, though others have filled the page meanwhile: what builds on it has its ground', () => {
+  const [mine, theirs] = [keystrokes(7, 3, 20), keystrokes(8, 1, 60)[0]!];
+  start({ textBytesMax: 150, blocksMax: 4, depthMax: 2 });
+  offer([insert(A)]);
+  commit();
+  const deeper = blockId(5);
+  expect(offer([text(A, mine[0]!), insert(B, A, mine[0]!), move(B, ROOT), text(B, mine[1]!)])).toBe('ok');
+  for (const key of mine.slice(1)) expect(offer([text(A, key)])).toBe('ok');
+  // Another node's changes come first: they take the room.
+  const others = decode([text(A, theirs), insert(blockId(3)), insert(deeper, blockId(3)), move(A, deeper)]);
+  model.apply(others, stampOf(1000), BOB);
+  model.resetQueue([]);
+  expect(queued.map(({ decoded, stamp, author }) => model.lay(decoded, stamp, author))).toEqual([undefined, undefined, undefined]);
+  commit();
+  expect([model.table.get(A)!.text!.clockOf(7), model.table.get(B)!.text!.clockOf(7)]).toEqual([60, 40]);
+}); // prettier-ignore
+
+test('G130 an op that lost to a newer one is counted', () => {
+  for (const ms of [20, 10]) model.apply(decode([update(ROOT, { title: `at ${ms}` })]), stampOf(ms), ANN);
+  expect(model.lostOps).toBe(1);
+});

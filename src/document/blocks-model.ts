@@ -45,6 +45,8 @@ export class BlocksModel implements DocumentModel<Op[]> {
   #severalOps = false;
   readonly #queued = new Map<BlockId, QueuedBlock>();
   #queuedInserts = 0;
+  /** What is looked at was let in before. */
+  #isLaying = false;
   /** Nothing but text is queued. */
   #textOnly = true;
   /** Blocks that the change which is looked at takes to a deeper level. */
@@ -102,9 +104,11 @@ export class BlocksModel implements DocumentModel<Op[]> {
     return refusal;
   }
 
-  /** As `admit`, of a change that is in the queue already: what it recorded before a refusal stays. */
+  /** As `admit`, of a change that is in the queue already: no limit counts any more, and what it recorded before a refusal stays. */
   lay(ops: Op[], stamp: Stamp, author: UserId): Refusal | undefined {
+    this.#isLaying = true;
     const refusal = this.#record(ops, stamp, author);
+    this.#isLaying = false;
     this.#undo.length = 0;
     return refusal;
   }
@@ -153,13 +157,13 @@ export class BlocksModel implements DocumentModel<Op[]> {
     const notYours = op.text ? this.#admitOwner(op.text, author) : undefined;
     // A block that is there already: the op will have no effect, and its sender is told `exists`.
     if (notYours || this.#ahead.get(op.block)) return notYours;
-    if (this.table.size + this.#queuedInserts >= this.#limits.blocksMax) {
+    if (this.table.size + this.#queuedInserts >= this.#limits.blocksMax && !this.#isLaying) {
       return tooLarge(`the page holds ${this.#limits.blocksMax} blocks already`);
     }
     this.#queuedInserts++;
     // An unknown parent is no refusal: the op will have no effect, and its sender is told `gone`.
     if (!this.#ahead.get(op.parent)) return this.#admitProps(op.block, op.props);
-    if (this.#ahead.depth(op.parent) + 1 > this.#limits.depthMax) return this.#tooDeep();
+    if (this.#ahead.depth(op.parent) + 1 > this.#limits.depthMax && !this.#isLaying) return this.#tooDeep();
     const refusal = this.#admitProps(op.block, op.props);
     return refusal ?? (op.text ? this.#admitFittingText(op.block, op.text) : undefined);
   }
@@ -170,7 +174,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
 
   #admitMove(op: Op & { op: 'move' }): Refusal | undefined {
     const ahead = this.#ahead;
-    if (!ahead.get(op.block) || !ahead.get(op.parent)) return undefined;
+    if (this.#isLaying || !ahead.get(op.block) || !ahead.get(op.parent)) return undefined;
     const { depthMax, movedBlocksMax } = this.#limits;
     const depth = ahead.depth(op.parent) + 1;
     if (depth > depthMax) return this.#tooDeep();
@@ -199,7 +203,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
     queued.propsBytes += added;
     this.#undo.push(() => (queued.propsBytes -= added));
     const total = (block?.propsBytes ?? 0) + queued.propsBytes;
-    if (total <= this.#limits.propsBytesMax || added <= 0) return undefined;
+    if (total <= this.#limits.propsBytesMax || added <= 0 || this.#isLaying) return undefined;
     return tooLarge(`the props of a block take at most ${this.#limits.propsBytesMax} bytes`);
   }
 
@@ -231,7 +235,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
       return { code: 'missing', message: 'the text builds on characters that the page does not hold' };
     }
     queued.push(shape, update.length);
-    const refusal = this.#fitText(queued, shape, text);
+    const refusal = this.#isLaying ? undefined : this.#fitText(queued, shape, text);
     if (refusal) queued.pop(update.length);
     else if (this.#severalOps) this.#undo.push(() => queued.pop(update.length));
     return refusal;
@@ -283,6 +287,7 @@ export class BlocksModel implements DocumentModel<Op[]> {
       const client = (op.op === 'text' ? op : op.op === 'insert' ? op.text : null)?.shape.client;
       if (client !== null && client !== undefined) this.#yjsOwners.add(client, author);
       const code = this.table.apply(op, stamp);
+      if (code === 'lost') this.#lostOps++;
       this.#weight.applied(op);
       if (isNotice(code) && this.table.isWhole) (notices ??= []).push({ opIndex, code });
     }

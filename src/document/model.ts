@@ -42,7 +42,7 @@ export interface DocumentModel<Decoded = unknown> {
   decode(body: Uint8Array): Decoded | { readonly malformed: string };
   kindOf(change: Decoded): ChangeKind;
   admit(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
-  /** As `admit`, of a change that is in the queue already: what it recorded before a refusal stays. */
+  /** As `admit`, of a change that is in the queue already: no limit counts any more, and what it recorded before a refusal stays. */
   lay(change: Decoded, stamp: Stamp, author: UserId): Refusal | undefined;
   resetQueue(queued: readonly QueuedOps<Decoded>[]): void;
   /**
