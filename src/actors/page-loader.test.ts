@@ -3,6 +3,7 @@
  * before, else none; the state is that of the log each time.
  */
 import { expect, test } from 'vitest';
+import { ActorBench } from '../../test/support/actor-world.ts';
 import { blockId, EPOCH, PAGE, replicaId, ROOT, userId } from '../../test/support/pages.ts';
 import { type Log, silentLog } from '../base/log.ts';
 import { systemClock } from '../base/time.ts';
@@ -116,6 +117,16 @@ async function pageWithSnapshot() {
   await loader.save(PAGE, state.takeSnapshot(20, true)!);
   return { loader, store };
 } // prettier-ignore
+
+test('A135 a page that nobody changes is decoded soon, too: a snapshot that is none is not served for long', () => {
+  const bench = new ActorBench();
+  const restore = () => {
+    throw new Error('not what was written');
+  };
+  bench.load([], { model: { restore, private: new Uint8Array(), hash: null } });
+  bench.subscribe(1);
+  expect(() => bench.tell({ type: 'tick' })).toThrow('not what was written');
+});
 
 test('D67 a page with an op of a newer version is served, and no snapshot is made of it', async () => {
   const store = new MemoryLogStore();

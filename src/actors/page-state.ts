@@ -99,9 +99,9 @@ export class PageState {
     return this.#held.stateHash();
   }
 
-  /** As `DocumentModel.dueHousekeeping`, once, when the page is awake: it is not decoded for that. */
+  /** As `DocumentModel.dueHousekeeping`, once. A page that was loaded asleep is decoded for that: so a bad snapshot is found. */
   dueHousekeeping(now: Millis): Uint8Array | undefined {
-    if (this.#hasLooked || this.isAtRest) return undefined;
+    if (this.#hasLooked) return undefined;
     this.#hasLooked = true;
     return this.model.dueHousekeeping(now);
   }
